@@ -1,0 +1,38 @@
+"""The errors this project raises.
+
+::
+
+    EventprocError
+    ├── ConfigurationError      the operator must change something; carries every problem found
+    ├── StrkeyError             a Stellar key or seed that is none
+    ├── PayloadError            an event from which this destination's body cannot be built
+    └── BrokerUnavailableError  Kafka did not answer within the bound
+
+What a receiver does (refuses, times out, answers 500) is no error but an outcome: see ``outcomes.py``.
+"""
+
+from __future__ import annotations
+
+
+class EventprocError(Exception):
+    """Base of every error raised by this project."""
+
+
+class ConfigurationError(EventprocError):
+    """One or more settings are missing or wrong; ``problems`` has a readable line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class StrkeyError(EventprocError):
+    """Not a valid Stellar strkey of the expected kind. Never carries the key itself."""
+
+
+class PayloadError(EventprocError):
+    """The event lacks what this destination's body needs; the event is dead-lettered for it."""
+
+
+class BrokerUnavailableError(EventprocError):
+    """No Kafka broker answered within the bound."""
