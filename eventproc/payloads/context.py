@@ -1,0 +1,30 @@
+"""What a wallet's body needs beside the event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class MoreInfoUrl:
+    """How one SEP's ``more_info_url`` is made (``sepN.more_info_url``).
+
+    ``txn_fields`` names members of the transaction, in snake case, that go into the token's ``data``.
+    """
+
+    base_url: str
+    jwt_secret: bytes = field(repr=False)
+    expiration_seconds: int
+    txn_fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadContext:
+    """The settings that bodies depend on; None where the secret is missing, and the member with it.
+
+    ``client_name`` is the client the body goes to, for events that do not name it.
+    """
+
+    more_info_sep6: MoreInfoUrl | None
+    more_info_sep24: MoreInfoUrl | None
+    client_name: str | None = None

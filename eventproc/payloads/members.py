@@ -1,0 +1,98 @@
+"""Reading an event's members for a wallet: a member of the wrong type is as good as absent.
+
+Wallet bodies are built from what the event has. A record written by hand may have a list where an object
+belongs; that must cost the wallet this one member and not the whole event, hence no error is raised here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventproc.events import Number
+from eventproc.payloads.json_bytes import present, without_nulls
+
+Members = dict[str, Any]
+"""A JSON object of a decoded record."""
+
+
+def text(value: Any) -> str | None:
+    """A string; a number or a boolean by its own spelling, as the platform's reader (Gson) takes them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.text if isinstance(value, Number) else None
+
+
+def scalar(value: Any) -> str | bool | Number | None:
+    """A value as received (instants, ``status_eta``), unless it is an object or a list."""
+    return value if isinstance(value, (str, bool, Number)) else None
+
+
+def mapping(value: Any) -> Members | None:
+    """An object."""
+    return value if isinstance(value, dict) else None
+
+
+def mappings(value: Any) -> list[Members]:
+    """The objects of a list; empty when it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def amount(value: Any) -> str | None:
+    """The amount of ``{amount, asset}``; a plain string or number is an amount without asset."""
+    return text(value.get("amount")) if isinstance(value, dict) else text(value)
+
+
+def asset(value: Any) -> str | None:
+    """The asset of ``{amount, asset}``; it may be there without an amount (a new SEP-31 transaction)."""
+    return text(value.get("asset")) if isinstance(value, dict) else None
+
+
+def fee_details(value: Any) -> Members | None:
+    """``{total, asset, details[{name, description, amount}]}``; a plain string or number is the total."""
+    if not isinstance(value, dict):
+        total = text(value)
+        return None if total is None else {"total": total}
+    details = value.get("details")
+    return present(
+        total=text(value.get("total")),
+        asset=text(value.get("asset")),
+        details=[
+            present(
+                name=text(item.get("name")),
+                description=text(item.get("description")),
+                amount=text(item.get("amount")),
+            )
+            for item in mappings(details)
+        ]
+        if isinstance(details, list)
+        else None,
+    )
+
+
+def instructions(value: Any) -> Members | None:
+    """``{<SEP-9 field>: {value, description}}``."""
+    if not isinstance(value, dict):
+        return None
+    return {
+        name: present(value=text(field.get("value")), description=text(field.get("description")))
+        for name, field in value.items()
+        if isinstance(field, dict)
+    }
+
+
+def info_updates(value: Any) -> list[Any] | Members | None:
+    """``required_info_updates`` as received: the platform has a list of names, SEP-31 an object of fields."""
+    if isinstance(value, list):
+        return [item for item in map(text, value) if item is not None]
+    if isinstance(value, dict):
+        cleaned: Members = without_nulls(value)
+        return cleaned
+    return None
+
+
+def stellar_transaction_id(transaction: Members) -> str | None:
+    """The id of the first Stellar transaction."""
+    first = next(iter(mappings(transaction.get("stellar_transactions"))), None)
+    return None if first is None else text(first.get("id"))
