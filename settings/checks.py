@@ -1,0 +1,148 @@
+"""Is this text a URL, a host, a broker list, a header, a Stellar key? Returned cleaned, or refused.
+
+A refusal is a ``PydanticCustomError`` whose context has ``right``: pydantic reports it beside all others.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic_core import PydanticCustomError
+
+from settings.problems import shown
+
+PUBLIC_KEY_VERSION = 6 << 3
+SECRET_SEED_VERSION = 18 << 3
+
+_STRKEY_CHARACTERS = 56
+_SCHEME = re.compile(r"^[A-Za-z_]+://")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HOST = re.compile(r"[^\s/@?#:\\,\[\]]+|\[[0-9A-Fa-f:.%]+\]")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def refusal(wrong: str, right: str) -> PydanticCustomError:
+    """The error that a check raises: what is wrong, and what would be right."""
+    return PydanticCustomError("refused", "{wrong}", {"wrong": wrong, "right": right})
+
+
+def check_text(text: str) -> str:
+    """A line of visible text."""
+    if not text.strip():
+        raise refusal("is empty", "some text")
+    if not text.isprintable():
+        raise refusal("contains control characters", "one line of plain text")
+    return text.strip()
+
+
+def check_url(text: str) -> str:
+    """An http(s) URL that can be dialled: a host, no user name or password, no fragment."""
+    right = "a URL like https://wallet.example/callbacks"
+    text = text.strip()
+    if not text.isprintable() or " " in text:
+        raise refusal(f"{shown(text)} contains spaces or control characters", right)
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  (reading it checks it)
+    except ValueError as error:
+        # urlsplit quotes what it was given, and that may be a password before an @.
+        port_is_bad = "ort" in str(error)
+        wrong = f"{shown(text)} has {'a port that is no port' if port_is_bad else 'a host that is no host'}"
+        raise refusal(wrong, f"{right}, port 1 to 65535") from None
+    return _check_url_parts(text, parts, right)
+
+
+def _check_url_parts(text: str, parts: SplitResult, right: str) -> str:
+    if parts.username is not None or parts.password is not None:
+        raise refusal("has a user name or password in it", f"{right}, without user and password")
+    if parts.scheme not in {"http", "https"}:
+        raise refusal(f"{shown(text)} does not start with http:// or https://", right)
+    if not parts.hostname:
+        raise refusal(f"{shown(text)} has no host", right)
+    if parts.port == 0:
+        raise refusal(f"{shown(text)} has port 0", f"{right}, port 1 to 65535")
+    if "#" in text:
+        raise refusal(f"{shown(text)} has a fragment (#…)", f"{right}, without #…")
+    return text
+
+
+def check_domain(text: str) -> str:
+    """A wallet's home domain: a host, perhaps with a port, as ``client_domain`` has it."""
+    host, port = _split_host_port(text.strip())
+    if not _HOST.fullmatch(host) or not (port is None or _is_port(port)):
+        raise refusal(
+            f"{shown(text)} is not a host name", "a host like wallet.example, without https:// or path"
+        )
+    return text.strip()
+
+
+def check_brokers(text: str) -> str:
+    """``host:port,host:port``; a ``PLAINTEXT://`` before a host, as Java's clients allow, is dropped."""
+    entries = [_SCHEME.sub("", entry.strip()) for entry in text.split(",") if entry.strip()]
+    if not entries:
+        raise refusal("is empty", "host:port, or several with commas between")
+    for entry in entries:
+        host, port = _split_host_port(entry)
+        if not _HOST.fullmatch(host) or port is None or not _is_port(port):
+            raise refusal(f"{shown(entry)} is not host:port", "host:port, or several with commas between")
+    return ",".join(entries)
+
+
+def check_header_name(text: str) -> str:
+    """An HTTP header's name (RFC 9110 token)."""
+    if not _HEADER_NAME.fullmatch(text):
+        raise refusal(f"{shown(text)} is not a header name", "a name like X-Api-Key")
+    return text
+
+
+def check_header_value(text: str) -> str:
+    """Text that may stand in an HTTP header; the refusal does not show it, for it may be a secret."""
+    if not text.isascii() or not text.isprintable():
+        raise refusal(
+            "has characters that an HTTP header cannot carry", "printable ASCII without line breaks"
+        )
+    return text
+
+
+def check_topic(text: str) -> str:
+    """A Kafka topic's name, or the beginning of one."""
+    if not _TOPIC.fullmatch(text) or len(text) > 200:  # Kafka's limit is 249, and a prefix is lengthened
+        raise refusal(f"{shown(text)} cannot be (part of) a topic name", "up to 200 of A-Z a-z 0-9 . _ -")
+    return text
+
+
+def check_signing_key(text: str) -> str:
+    """A Stellar public key (``G…``). A refusal shows it, as it is public, but never a seed."""
+    text = text.strip()
+    if text[:1] in {"S", "s"}:
+        raise refusal("starts with S: a secret seed must never stand here", "the public key, G…")
+    if not is_strkey(text, PUBLIC_KEY_VERSION):
+        raise refusal(
+            f"{text[:80]} is not a Stellar public key", "G and 55 more of A-Z 2-7, checksum included"
+        )
+    return text
+
+
+def is_strkey(text: str, version: int) -> bool:
+    """Whether the text is a strkey of this kind: base32 of version byte, 32 bytes, CRC-16/XMODEM (SEP-23)."""
+    if len(text) != _STRKEY_CHARACTERS:
+        return False
+    try:
+        raw = base64.b32decode(text)
+    except (binascii.Error, ValueError):
+        return False
+    return raw[0] == version and binascii.crc_hqx(raw[:-2], 0) == int.from_bytes(raw[-2:], "little")
+
+
+def _split_host_port(text: str) -> tuple[str, str | None]:
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        return text, None
+    return host, port
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 1 <= int(text) <= 65535

@@ -1,0 +1,20 @@
+"""``consumer.*``: how a worker takes part in the Kafka consumer group."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from settings.fields import Seconds, Section, Text
+
+
+class ConsumerSettings(Section):
+    """``consumer.*``."""
+
+    session_timeout_seconds: Seconds
+    heartbeat_interval_seconds: Seconds
+    # One poll must stay far below Faust's stream buffer of 4096, or a full stream stops all others.
+    max_poll_records: Annotated[int, Field(ge=1, le=500)]
+    group_instance_id: Text | None
+    connect_attempts_seconds: Seconds

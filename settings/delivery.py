@@ -1,0 +1,49 @@
+"""``delivery.*``: how events are delivered: who gets them, order, pace, retry, breaker, timeouts, egress."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from settings.fields import Count, HeaderValue, LowerCase, Seconds, Section, Url
+
+
+class RetrySettings(Section):
+    """``delivery.retry.*``: one event's next attempt."""
+
+    initial_seconds: Seconds
+    max_seconds: Seconds
+    retry_after_max_seconds: Annotated[float, Field(ge=0)]
+    poison_attempts: Count
+
+
+class BreakerSettings(Section):
+    """``delivery.breaker.*``: one destination's rest after failures."""
+
+    failure_threshold: Count
+    open_initial_seconds: Seconds
+    open_max_seconds: Seconds
+
+
+class DeliverySettings(Section):
+    """``delivery.*``."""
+
+    client_routing: Annotated[Literal["strict", "broadcast"], LowerCase]
+    order: Annotated[Literal["as_received", "skip_stale"], LowerCase]
+    on_dead_letter: Annotated[Literal["continue", "hold_transaction"], LowerCase]
+    max_in_flight: Annotated[int, Field(ge=1, le=10_000)]
+    max_waiting: Count
+    rate_limit_per_second: Annotated[float, Field(gt=0)] | None
+    connect_timeout_seconds: Seconds
+    request_timeout_seconds: Seconds
+    response_excerpt_bytes: Annotated[int, Field(ge=0, le=65_536)]
+    retry: RetrySettings
+    breaker: BreakerSettings
+    commit_interval_seconds: Seconds
+    drain_timeout_seconds: Seconds
+    worker_shutdown_timeout_seconds: Seconds
+    stuck_after_seconds: Seconds
+    allow_private_networks: bool
+    proxy_url: Url | None
+    user_agent: HeaderValue

@@ -1,0 +1,203 @@
+"""Rules that span keys, and what is worth a warning.
+
+Each rule names the keys it looks at, so that a key already found wrong is not reported a second time through
+another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr, TypeAdapter, ValidationError
+
+from settings.fields import HeaderValue
+from settings.model import Settings
+from settings.problems import shown
+
+JWT_SECRET_BYTES = 32
+"""RFC 7518, 3.2: an HS256 key is at least as long as the hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule found: the key to change, and every key it looked at."""
+
+    key: str
+    wrong: str
+    right: str
+    looked_at: tuple[str, ...] = ()
+    is_warning: bool = False
+
+
+def findings(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding]:
+    """Everything the rules find.
+
+    Args:
+        settings: complete; keys found wrong before have their defaults.
+        has_callback_urls: whether any client has a callback URL, clients with mistakes included.
+    """
+    yield from _kafka(settings)
+    yield from _callback_api(settings)
+    yield from _signing(settings, has_callback_urls=has_callback_urls)
+    yield from _ordered_pairs(settings)
+    yield from _topic_names(settings)
+    yield from _more_info(settings)
+    yield from _shared_identities(settings)
+    yield from _nobody_served(settings, has_callback_urls=has_callback_urls)
+
+
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    prefix, kafka = "events.queue.kafka", settings.events.queue.kafka
+    protocol = f"{prefix}.security_protocol"
+    if kafka.uses_sasl:
+        for name, secret in (("username", kafka.username), ("password", kafka.password)):
+            if secret is None:
+                wrong = f"is missing, and {protocol} is {kafka.security_protocol}"
+                variable = f"SECRET_EVENTS_QUEUE_KAFKA_{name.upper()}"
+                yield Finding(
+                    f"{prefix}.{name}", wrong, f"{variable} in the environment or .env", looked_at=(protocol,)
+                )
+    if kafka.uses_ssl:
+        for name in ("ssl_keystore_location", "ssl_truststore_location"):
+            yield from _missing_file(f"{prefix}.{name}", getattr(kafka, name), (protocol,))
+
+
+def _callback_api(settings: Settings) -> Iterator[Finding]:
+    api, enabled = settings.callback_api, "event_processor.callback_api_request.enabled"
+    if not settings.event_processor.callback_api_request.enabled:
+        return
+    secret, kind = api.auth.secret, api.auth.type
+    looked_at = (enabled, "callback_api.auth.type")
+    if kind != "none" and secret is None:
+        wrong = f"is missing, and callback_api.auth.type is {kind}"
+        right = "SECRET_CALLBACK_API_AUTH_SECRET in the environment or .env"
+        yield Finding("callback_api.auth.secret", wrong, right, looked_at)
+    if kind == "jwt" and secret is not None:
+        yield from _short_secret("callback_api.auth.secret", secret)
+    if kind == "api_key" and secret is not None and not _fits_header(secret):
+        wrong = "has characters that an HTTP header cannot carry"
+        yield Finding("callback_api.auth.secret", wrong, "printable ASCII without line breaks", looked_at)
+    for name in ("ca_certificate_path", "client_certificate_path", "client_key_path"):
+        yield from _missing_file(f"callback_api.{name}", getattr(api, name), (enabled,))
+    if api.client_key_path is not None and api.client_certificate_path is None:
+        wrong = "is missing, and callback_api.client_key_path is set"
+        keys = ("callback_api.client_key_path",)
+        yield Finding("callback_api.client_certificate_path", wrong, "the certificate of that key", keys)
+
+
+def _signing(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding]:
+    enabled = "event_processor.client_status_callback.enabled"
+    signs = settings.event_processor.client_status_callback.enabled and has_callback_urls
+    if signs and settings.sep10.signing_seed is None:
+        wrong = "is missing, and a client has a callback URL"
+        right = "SECRET_SEP10_SIGNING_SEED in the environment or .env"
+        yield Finding("sep10.signing_seed", wrong, right, looked_at=(enabled,))
+
+
+def _ordered_pairs(settings: Settings) -> Iterator[Finding]:
+    delivery, consumer = settings.delivery, settings.consumer
+    pairs: tuple[tuple[str, float, str, float], ...] = (
+        ("delivery.max_waiting", delivery.max_waiting, "delivery.max_in_flight", delivery.max_in_flight),
+        (
+            "delivery.retry.max_seconds",
+            delivery.retry.max_seconds,
+            "delivery.retry.initial_seconds",
+            delivery.retry.initial_seconds,
+        ),
+        (
+            "delivery.breaker.open_max_seconds",
+            delivery.breaker.open_max_seconds,
+            "delivery.breaker.open_initial_seconds",
+            delivery.breaker.open_initial_seconds,
+        ),
+        (
+            "delivery.request_timeout_seconds",
+            delivery.request_timeout_seconds,
+            "delivery.connect_timeout_seconds",
+            delivery.connect_timeout_seconds,
+        ),
+        (
+            "delivery.worker_shutdown_timeout_seconds",
+            delivery.worker_shutdown_timeout_seconds,
+            "delivery.drain_timeout_seconds",
+            delivery.drain_timeout_seconds,
+        ),
+    )
+    for larger_key, larger, smaller_key, smaller in pairs:
+        if larger < smaller:
+            wrong = f"{larger:g} is less than {smaller_key}, {smaller:g}"
+            yield Finding(larger_key, wrong, f"{smaller:g} or more", looked_at=(smaller_key,))
+    if consumer.heartbeat_interval_seconds * 3 > consumer.session_timeout_seconds:
+        session = "consumer.session_timeout_seconds"
+        wrong = f"{consumer.heartbeat_interval_seconds:g} is more than a third of {session}"
+        right = f"{consumer.session_timeout_seconds / 3:g} or less"
+        yield Finding("consumer.heartbeat_interval_seconds", wrong, right, looked_at=(session,))
+
+
+def _topic_names(settings: Settings) -> Iterator[Finding]:
+    topics = settings.topics
+    if topics.source.startswith(topics.prefix):
+        wrong = f"{shown(topics.prefix)} also begins the name of topics.source, {shown(topics.source)}"
+        yield Finding("topics.prefix", wrong, "a prefix for our topics alone", looked_at=("topics.source",))
+
+
+def _more_info(settings: Settings) -> Iterator[Finding]:
+    if not settings.event_processor.client_status_callback.enabled:
+        return
+    for sep, secret in (
+        ("sep6", settings.sep6.more_info_url.jwt_secret),
+        ("sep24", settings.sep24.more_info_url.jwt_secret),
+    ):
+        if not any(sep in dict(client.callback_urls.items()) for client in settings.clients):
+            continue
+        key = f"{sep}.more_info_url.jwt_secret"
+        if secret is None:
+            wrong = f"is missing, and a client has a {sep} callback URL: bodies go out without more_info_url"
+            yield Finding(key, wrong, f"SECRET_{sep.upper()}_MORE_INFO_URL_JWT_SECRET", is_warning=True)
+        else:
+            yield from _short_secret(key, secret)
+
+
+def _shared_identities(settings: Settings) -> Iterator[Finding]:
+    owners: dict[str, str] = {}
+    for client in settings.clients:
+        custodial = client.type == "custodial"
+        for identity in client.signing_keys if custodial else client.domains:
+            owner = owners.setdefault(identity.lower(), client.name)
+            if owner != client.name:
+                what = "signing_keys" if custodial else "domains"
+                wrong = (
+                    f"{identity} of {shown(client.name)} also belongs to {shown(owner)}, which comes first"
+                )
+                yield Finding(f"clients.{what}", wrong, "each in one client", is_warning=True)
+
+
+def _nobody_served(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding]:
+    processor = settings.event_processor
+    to_clients = processor.client_status_callback.enabled and has_callback_urls
+    if settings.events.enabled and not to_clients and not processor.callback_api_request.enabled:
+        wrong = "is false, and no client is served either: nothing is delivered"
+        right = "true, or client_status_callback.enabled with a client that has a callback URL"
+        yield Finding("event_processor.callback_api_request.enabled", wrong, right, is_warning=True)
+
+
+def _short_secret(key: str, secret: SecretStr) -> Iterator[Finding]:
+    length = len(secret.get_secret_value().encode())
+    if length < JWT_SECRET_BYTES:
+        right = f"{JWT_SECRET_BYTES} bytes or more"
+        yield Finding(key, f"has {length} bytes: easy to guess", right, is_warning=True)
+
+
+def _missing_file(key: str, path: Path | None, looked_at: tuple[str, ...]) -> Iterator[Finding]:
+    if path is not None and not path.is_file():
+        yield Finding(key, f"{path} is not there", "the path of a readable file", looked_at)
+
+
+def _fits_header(secret: SecretStr) -> bool:
+    try:
+        TypeAdapter(HeaderValue).validate_python(secret.get_secret_value())
+    except ValidationError:
+        return False
+    return True

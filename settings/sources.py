@@ -1,0 +1,125 @@
+"""Reads the three sources an operator writes: the environment, a .env file, a YAML file.
+
+Each comes out as names with value, origin and rank; the higher rank wins. Nothing is judged here
+but what cannot be read at all.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dotenv.parser import parse_stream
+
+from settings.fields import strip_file_scheme
+from settings.keys import variable_of
+from settings.problems import Report
+from settings.text_yaml import describe_error, load_text
+
+CONFIG_VARIABLES = ("EVENTPROC_CONFIG", "STELLAR_ANCHOR_CONFIG")
+
+DEFAULT, FILE, DOTENV, ENVIRONMENT = range(4)
+"""Ranks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value and where it came from."""
+
+    value: Any
+    origin: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The variables of one source, by the form that all spellings share (``EVENTS_QUEUE_TYPE``)."""
+
+    by_form: Mapping[str, Given]
+
+    def get(self, form: str) -> Given | None:
+        """The variable, however it is spelled; None when it is missing or empty."""
+        return self.by_form.get(form)
+
+    def __iter__(self) -> Iterator[str]:
+        """The forms."""
+        return iter(self.by_form)
+
+
+def read_environment(environment: Mapping[str, str]) -> Variables:
+    """The process's variables; a container may have them in the dotted form as well."""
+    return _variables(environment, "environment", ENVIRONMENT)
+
+
+def read_dotenv(path: Path | None, report: Report) -> Variables:
+    """The variables of a .env file; None: ``.env`` in the current folder, if there is one."""
+    if path is None:
+        path = Path(".env")
+        if not path.is_file():
+            return Variables({})
+    text = read_text(path, ".env", str(path), report)
+    lines: dict[str, str] = {}
+    for binding in parse_stream(io.StringIO(text or "")):
+        if binding.error:
+            where = f"line {binding.original.line}"
+            report.error(".env", str(path), f"{where} cannot be read", "lines of NAME=value, quotes closed")
+        elif binding.key is not None and binding.value is not None:
+            lines[binding.key] = binding.value
+    return _variables(lines, ".env", DOTENV)
+
+
+def find_config_file(config_path: Path | None, sources: tuple[Variables, ...]) -> tuple[Path | None, str]:
+    """The YAML file to read, and who names it."""
+    if config_path is not None:
+        return Path(strip_file_scheme(str(config_path))), "--config"
+    for name in CONFIG_VARIABLES:
+        for variables in sources:
+            if given := variables.get(name):
+                return Path(strip_file_scheme(given.value)), given.origin
+    return None, ""
+
+
+def read_config_file(path: Path, named_by: str, report: Report) -> Mapping[Any, Any]:
+    """The YAML file's tree; empty, and a problem noted, when it cannot be read."""
+    text = read_text(path, "configuration file", named_by, report)
+    if text is None:
+        return {}
+    try:
+        tree = load_text(text)
+    except yaml.YAMLError as error:
+        report.error("configuration file", f"file {path}", describe_error(error), "valid YAML")
+        return {}
+    if tree is None:
+        return {}
+    if not isinstance(tree, Mapping):
+        report.error(
+            "configuration file", f"file {path}", "has no keys at its top level", "events: and so on"
+        )
+        return {}
+    return tree
+
+
+def read_text(path: Path, key: str, origin: str, report: Report) -> str | None:
+    """The text of a file; None, and a problem noted, when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        report.error(
+            key, origin, f"{path}: {error.strerror or 'cannot be read'}", "the path of a readable file"
+        )
+    except ValueError:  # not UTF-8, or a path with a NUL
+        report.error(key, origin, f"{path} is not UTF-8 text", "the path of a text file")
+    return None
+
+
+def _variables(raw: Mapping[str, str], source: str, rank: int) -> Variables:
+    by_form: dict[str, Given] = {}
+    # The exact form last, so that it wins over another spelling of the same variable.
+    for name in sorted(raw, key=lambda name: name == variable_of(name)):
+        if raw[name].strip():
+            by_form[variable_of(name)] = Given(raw[name], f"{source} {name}", rank)
+    return Variables(by_form)
