@@ -1,0 +1,72 @@
+"""``eventproc config``: is the configuration right, and what is in force."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from eventproc.cli.context import CliContext, print_warnings
+from settings.overview import Entry, overview
+
+
+@click.group()
+def config() -> None:
+    """Check the configuration, or show what is in force."""
+
+
+@config.command()
+@click.pass_obj
+def check(context: CliContext) -> None:
+    """Report every mistake and every warning. Exits with 2 when there is a mistake."""
+    settings = context.load()
+    print_warnings(settings)
+    count = len(settings.warnings)
+    click.echo(
+        "The configuration is right" + (f", with {count} warning{'s'[: count > 1]}." if count else ".")
+    )
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with every key.")
+@click.pass_obj
+def show(context: CliContext, *, as_json: bool) -> None:
+    """Show every key, its value and where it came from. Secrets are masked."""
+    settings = context.load()
+    entries = list(overview(settings))
+    if as_json:
+        click.echo(
+            json.dumps({entry.key: _as_object(entry) for entry in entries}, indent=2, ensure_ascii=False)
+        )
+    else:
+        for line in _as_lines(entries):
+            click.echo(line)
+    print_warnings(settings)
+
+
+def _as_object(entry: Entry) -> dict[str, object]:
+    described: dict[str, object] = {"value": entry.value, "origin": entry.origin}
+    if entry.no_effect is not None:
+        described["note"] = f"accepted, no effect: {entry.no_effect}"
+    return described
+
+
+def _as_lines(entries: list[Entry]) -> list[str]:
+    width = max(len(entry.key) for entry in entries)
+    return [
+        f"{entry.key:<{width}}  {_as_text(entry)}  [{entry.origin}]"
+        + (f"  accepted, no effect: {entry.no_effect}" if entry.no_effect is not None else "")
+        for entry in entries
+    ]
+
+
+def _as_text(entry: Entry) -> str:
+    match entry.value:
+        case None:
+            return "-"
+        case bool():
+            return str(entry.value).lower()
+        case list():
+            return ", ".join(entry.value) or "-"
+        case _:
+            return str(entry.value)

@@ -1,0 +1,53 @@
+"""What every command shares: the configuration named on the command line, and the exit codes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from settings import Settings, SettingsError, load_settings
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    OK = 0
+    CHECK_FAILED = 1
+    USAGE = 2
+    BROKER_UNAVAILABLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CliContext:
+    """Travels as ``ctx.obj``; a test hands in its own."""
+
+    config_path: Path | None = None
+    environment: Mapping[str, str] | None = None
+    """None: the process's."""
+    execute: Callable[[str, list[str], Mapping[str, str]], None] = os.execve
+    """Becomes another program: path, arguments, environment."""
+
+    def load(self) -> Settings:
+        """The settings; with mistakes in them the command ends here, having printed each."""
+        try:
+            return load_settings(self.config_path, self.environment)
+        except SettingsError as error:
+            fail(str(error), ExitCode.USAGE)
+
+
+def fail(message: str, code: ExitCode) -> NoReturn:
+    """Prints the message to standard error and ends the command."""
+    click.echo(message, err=True)
+    raise click.exceptions.Exit(int(code))
+
+
+def print_warnings(settings: Settings) -> None:
+    """One line per warning, to standard error."""
+    for warning in settings.warnings:
+        click.echo(f"warning: {warning}", err=True)

@@ -1,0 +1,39 @@
+"""``eventproc``: the command line. Each command is a module of its own; a new one is one line here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from eventproc.cli.config import config
+from eventproc.cli.context import CliContext
+from eventproc.cli.worker import worker
+
+EPILOG = """\b
+Exit codes:
+  0  ok
+  1  a check failed
+  2  wrong configuration or usage
+  3  broker unavailable"""
+
+
+@click.group(epilog=EPILOG)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A YAML file of settings. Default: what EVENTPROC_CONFIG or STELLAR_ANCHOR_CONFIG names.",
+)
+@click.version_option(package_name="eventproc")
+@click.pass_context
+def main(ctx: click.Context, config_path: Path | None) -> None:
+    """Deliver a Stellar anchor's events to its business server and its wallets."""
+    context = ctx.obj if isinstance(ctx.obj, CliContext) else CliContext()
+    ctx.obj = replace(context, config_path=config_path) if config_path is not None else context
+
+
+main.add_command(config)
+main.add_command(worker)
