@@ -23,14 +23,12 @@ from typing_extensions import Self
 
 from tests.servers import kafka_client
 from tests.servers.kafka_client import Committed, Record
+from tests.servers.kafka_jars import classpath, missing_for_kafka
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.process import ChildProcess
 
 __all__ = ["ApacheKafka", "Broker", "Committed", "EmbeddedBroker", "Record", "missing_for_kafka"]
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-KAFKA_VERSION = "4.1.0"
-_POM = Path(__file__).with_name("kafka-pom.xml")
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
@@ -230,7 +228,7 @@ class ApacheKafka(_LocalBroker):
             *java,
             *_log_options("info"),
             "-cp",
-            _classpath(),
+            classpath(),
             "kafka.Kafka",
             str(self._properties_file),
         ]
@@ -251,18 +249,13 @@ class ApacheKafka(_LocalBroker):
 
     def _format(self) -> None:
         cluster_id = uuid.uuid4().hex[:22]
-        command = ["java", *_log_options("warn"), "-cp", _classpath(), "kafka.tools.StorageTool", "format"]
+        command = ["java", *_log_options("warn"), "-cp", classpath(), "kafka.tools.StorageTool", "format"]
         command += ["-t", cluster_id, "-c", str(self._properties_file), "--standalone"]
         for credential in self._scram_credentials:
             command += ["--add-scram", credential]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_READY_SECONDS, check=False)
         if done.returncode:
             raise RuntimeError(f"formatting {self.data_directory} failed: {done.stdout}{done.stderr}")
-
-
-def missing_for_kafka() -> list[str]:
-    """The commands that Apache Kafka needs and that are not on the PATH."""
-    return [name for name in ("java", "mvn") if shutil.which(name) is None]
 
 
 def _server_properties(port: int, controller_port: int, directory: Path) -> dict[str, str]:
@@ -303,43 +296,3 @@ def _log_options(level: str) -> list[str]:
         f"{prefix}.showDateTime=true",
         f"{prefix}.dateTimeFormat=HH:mm:ss.SSS",
     ]
-
-
-def _classpath() -> str:
-    return f"{_jar_directory()}/*"
-
-
-def _jar_directory() -> Path:
-    """The broker's jars, fetched once per checkout; renamed into place whole, as two runs may fetch at once."""
-    jars = CHECKOUT / ".cache" / f"kafka-{KAFKA_VERSION}"
-    if jars.exists():
-        return jars
-    if missing := missing_for_kafka():
-        raise RuntimeError(f"Apache Kafka needs {' and '.join(missing)} on the PATH; install them")
-    jars.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=jars.parent, prefix=f"{jars.name}.") as scratch:
-        pom = Path(scratch) / "pom.xml"
-        fetched = Path(scratch) / "jars"
-        shutil.copy(_POM, pom)
-        command = [
-            "mvn",
-            "-q",
-            "-B",
-            "-f",
-            str(pom),
-            "dependency:copy-dependencies",
-            f"-DoutputDirectory={fetched}",
-        ]
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(
-                f"Maven could not fetch Apache Kafka {KAFKA_VERSION}: {done.stdout}{done.stderr}"
-            )
-        try:
-            fetched.rename(jars)
-        except OSError:
-            if not jars.exists():  # else another run was faster, and its copy is as good
-                raise
-    return jars
