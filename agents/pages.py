@@ -1,0 +1,58 @@
+"""Pages of the worker: health for the supervisor, numbers for people and programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventproc.delivery.engine import Engine
+
+
+def add_pages(app: Any) -> None:
+    """Declare every page on Faust's web server, beside Faust's own."""
+
+    @app.page("/health/live", name="health_live")
+    async def live(web: Any, request: Any) -> Any:  # noqa: ARG001 - Faust's signature
+        return web.json({"live": True})
+
+    @app.page("/health/ready", name="health_ready")
+    async def ready(web: Any, request: Any) -> Any:  # noqa: ARG001 - Faust's signature
+        problems = _not_ready(app)
+        return web.json({"ready": not problems, "problems": problems}, status=503 if problems else 200)
+
+    @app.page("/destinations/", name="destinations")
+    async def destinations(web: Any, request: Any) -> Any:  # noqa: ARG001 - Faust's signature
+        return web.json([describe(engine) for engine in app.parts.engines.values()])
+
+
+def describe(engine: Engine) -> dict[str, Any]:
+    """One destination in plain JSON; counters are this worker's since its start."""
+    stats = engine.stats
+    return {
+        "id": engine.destination.id,
+        "topic": engine.destination.topic,
+        "breaker": engine.breaker.state.value,
+        "paused": engine.is_paused_by_operator,
+        "in_flight": engine.in_flight,
+        "waiting": engine.waiting,
+        "oldest_waiting_ms": engine.oldest_waiting_ms(),
+        "partitions": [partition for _, partition in engine.partitions],
+        "deliveries": stats.deliveries,
+        "rejected": stats.rejected,
+        "failed": {kind.value: number for kind, number in stats.failed.items()},
+        "dead_lettered": stats.dead_lettered,
+        "replays_skipped": stats.replays_skipped,
+        "late": stats.late,
+    }
+
+
+def _not_ready(app: Any) -> list[str]:
+    problems = []
+    if app.rebalancing:
+        problems.append("rebalancing")
+    if not app.parts.directory.ready.is_set():
+        problems.append("customer index is being loaded")
+    if not app.parts.router.partitions and not any(e.partitions for e in app.parts.engines.values()):
+        problems.append("no partitions assigned yet")
+    if app.parts.watch.stuck_seconds > app.parts.settings.delivery.stuck_after_seconds / 2:
+        problems.append(f"{app.parts.watch.stuck_at} does not get on")
+    return problems

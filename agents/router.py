@@ -1,0 +1,290 @@
+"""Steps 1 to 3 at work: TRANSACTION -> decode, route, internal record -> internal topics -> ack.
+
+Sends are not awaited one by one: the producer batches, and a source offset is done when all its copies are
+acknowledged. One task sends, in the order of the source, so the copies of one source partition stand in each
+internal partition in order; the sinks' replay filter is built on that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from mode import Service
+
+from eventproc.customer_index import CustomerIndex
+from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers
+from eventproc.delivery.customer_directory import CustomerDirectory
+from eventproc.delivery.engine import FlowControl, InboundRecord, Partition
+from eventproc.delivery.producer import RecordProducer
+from eventproc.events import Event, Unreadable, decode
+from eventproc.identifiers import DestinationId
+from eventproc.records import (
+    TRACEPARENT,
+    Headers,
+    Source,
+    destination_key,
+    internal_headers,
+    source_headers,
+)
+from eventproc.routing import ClientMatch, Route, RoutingTable
+from eventproc.watermark import CommitPoint, MetadataError, PartitionProgress
+
+log = structlog.stdlib.get_logger("eventproc.router")
+
+MAX_OUTSTANDING: Final = 4000
+RESUME_SHARE: Final = 0.5
+INVALID_REASON: Final = "invalid-reason"
+INVALID_DETAIL: Final = "invalid-detail"
+
+
+@dataclass(frozen=True, slots=True)
+class RouterTopics:
+    """Where the router writes."""
+
+    by_destination: dict[DestinationId, str]
+    invalid: str
+    dead_letter: str
+    customers: str
+
+
+@dataclass(slots=True)
+class RouterStats:
+    """Counters since this worker started."""
+
+    events: int = 0
+    copies: int = 0
+    invalid: int = 0
+    unbuildable: int = 0
+    matches: Counter[ClientMatch] = field(default_factory=Counter)
+
+
+class _Pending:
+    """A source record whose copies are under way."""
+
+    __slots__ = ("left", "offset", "partition")
+
+    def __init__(self, partition: Partition, offset: int, left: int) -> None:
+        self.partition = partition
+        self.offset = offset
+        self.left = left
+
+
+class Router(Service):
+    """Fans events out. ``accept`` never waits; see ``engine.py`` for why."""
+
+    def __init__(
+        self,
+        table: RoutingTable,
+        topics: RouterTopics,
+        producer: RecordProducer,
+        directory: CustomerDirectory,
+        flow: FlowControl,
+        max_record_bytes: int,
+        **kwargs: Any,
+    ) -> None:
+        self.stats = RouterStats()
+        self._table = table
+        self._topics = topics
+        self._producer = producer
+        self._directory = directory
+        self._flow = flow
+        self._max_record_bytes = max_record_bytes
+        self._partitions: dict[Partition, PartitionProgress] = {}
+        self._queue: deque[InboundRecord] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._outstanding = 0
+        self._paused = False
+        self._draining = False
+        super().__init__(**kwargs)
+
+    # -- what the consumer calls -------------------------------------------------------------------
+
+    def assign(self, partition: Partition, committed: int | None, metadata: str) -> None:
+        """A source partition is ours."""
+        if partition in self._partitions:
+            return
+        try:
+            progress = PartitionProgress(committed, metadata)
+        except MetadataError as error:
+            log.warning(
+                "commit_metadata.ignored", topic=partition[0], partition=partition[1], problem=str(error)
+            )
+            progress = PartitionProgress(committed)
+        self._partitions[partition] = progress
+        self._draining = False
+
+    def accept(self, record: InboundRecord) -> None:
+        """Take one source record; never waits."""
+        progress = self._partitions.get(record.partition)
+        if progress is None or self._draining or not progress.offer(record.offset, None):
+            return
+        self._queue.append(record)
+        self._wake.set()
+        if not self._paused and len(self._queue) + self._outstanding > MAX_OUTSTANDING:
+            self._paused = True
+            self._flow.pause(self._partitions)
+
+    def commit_points(self) -> dict[Partition, CommitPoint]:
+        """What to commit now."""
+        points = {partition: progress.commit_point() for partition, progress in self._partitions.items()}
+        return {partition: point for partition, point in points.items() if point is not None}
+
+    def committed(self, partition: Partition, point: CommitPoint) -> None:
+        """The broker has taken this commit."""
+        if (progress := self._partitions.get(partition)) is not None:
+            progress.committed(point)
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Send nothing more; wait within the bound for what is under way."""
+        self._draining = True
+        self._queue.clear()
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_seconds)
+        except asyncio.TimeoutError:
+            log.warning("router.drain_cut_short", outstanding=self._outstanding)
+
+    def release(self) -> None:
+        """No source partition is ours any more."""
+        self._partitions.clear()
+        self._queue.clear()
+        self._paused = False
+
+    @property
+    def outstanding(self) -> int:
+        """Records accepted whose copies are not all acknowledged."""
+        return len(self._queue) + self._outstanding
+
+    @property
+    def partitions(self) -> dict[Partition, PartitionProgress]:
+        """The source partitions that are ours."""
+        return self._partitions
+
+    # -- the way of one event ----------------------------------------------------------------------
+
+    @Service.task
+    async def _run(self) -> None:
+        await self._directory.ready.wait()
+        while not self.should_stop:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                await self._route(self._queue.popleft())
+
+    async def _route(self, record: InboundRecord) -> None:
+        copies = list(self._copies(record))
+        progress = self._partitions.get(record.partition)
+        if not copies:
+            if progress is not None:
+                progress.done(record.offset)
+            return
+        pending = _Pending(record.partition, record.offset, len(copies))
+        self._outstanding += 1
+        self._idle.clear()
+        acknowledged = partial(self._acknowledged, pending)
+        for topic, key, value, headers in copies:
+            future = await self._producer.send(topic, key, value, headers)
+            future.add_done_callback(acknowledged)
+
+    def _copies(self, record: InboundRecord) -> Iterable[tuple[str, bytes | None, bytes | None, Headers]]:
+        """Every record to write for one source record: topic, key, value, headers."""
+        source = Source(record.partition[0], record.partition[1], record.offset, record.timestamp_ms)
+        if record.value is not None and len(record.value) > self._max_record_bytes:
+            yield self._invalid(record, source, "too-large", f"{len(record.value)} bytes", with_value=False)
+            return
+        event = decode(record.value)
+        if isinstance(event, Unreadable):
+            yield self._invalid(record, source, event.reason.value, event.detail)
+            return
+        self.stats.events += 1
+        index = self._directory.index
+        route = self._table.route(event, index)
+        self.stats.matches[route.match] += 1
+        headers = internal_headers(event, source, _traceparent(record.headers))
+        key = event.lane_key.encode("utf-8", "replace")
+        yield from self._learned(route, index)
+        for destination in route.destinations:
+            self.stats.copies += 1
+            yield self._topics.by_destination[destination], key, record.value, headers
+        for client in route.unbuildable:
+            yield self._unbuildable(event, client, record, headers)
+
+    def _learned(
+        self, route: Route, index: CustomerIndex
+    ) -> Iterable[tuple[str, bytes | None, bytes | None, Headers]]:
+        for customer in route.learned:
+            yield self._topics.customers, customer.encode("utf-8", "replace"), index.entry(customer), []
+
+    def _invalid(
+        self, record: InboundRecord, source: Source, reason: str, detail: str, *, with_value: bool = True
+    ) -> tuple[str, bytes | None, bytes | None, Headers]:
+        self.stats.invalid += 1
+        log.warning(
+            "record.invalid",
+            topic=source.topic,
+            partition=source.partition,
+            offset=source.offset,
+            reason=reason,
+        )
+        headers = [
+            *record.headers,
+            *source_headers(source),
+            (INVALID_REASON, reason.encode()),
+            (INVALID_DETAIL, detail.encode("utf-8", "replace")),
+        ]
+        return self._topics.invalid, record.key, record.value if with_value else None, headers
+
+    def _unbuildable(
+        self, event: Event, client: str, record: InboundRecord, headers: Headers
+    ) -> tuple[str, bytes | None, bytes | None, Headers]:
+        self.stats.unbuildable += 1
+        destination = DestinationId(f"client.{client}")
+        detail = f"no callback body exists for SEP {event.sep!r}"
+        letter = DeadLetter(destination, event.lane_key, DeadLetterReason.CANNOT_BUILD, 0, detail, None, b"")
+        log.warning("dead_letter.written", destination=destination, event_id=event.id, reason=detail)
+        at = f"{record.timestamp_ms}"
+        return (
+            self._topics.dead_letter,
+            destination_key(destination, event.id),
+            record.value,
+            dead_letter_headers(letter, headers, at),
+        )
+
+    def _acknowledged(self, pending: _Pending, done: asyncio.Future[Any]) -> None:
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:
+            self._end_at_failure(pending, error)
+            return
+        pending.left -= 1
+        if pending.left:
+            return
+        self._outstanding -= 1
+        if (progress := self._partitions.get(pending.partition)) is not None:
+            progress.done(pending.offset)
+        if self._outstanding == 0:
+            self._idle.set()
+        if self._paused and self.outstanding <= MAX_OUTSTANDING * RESUME_SHARE:
+            self._paused = False
+            self._flow.resume(self._partitions)
+
+    def _end_at_failure(self, pending: _Pending, error: BaseException) -> None:
+        """A send that failed for good ends the worker: going on would leave a gap in the source's order."""
+        if self.should_stop or self._draining:
+            return
+        self._draining = True
+        self._queue.clear()
+        log.critical(
+            "router.send_failed", partition=pending.partition, offset=pending.offset, problem=repr(error)
+        )
+        self.add_future(self.crash(error))
+
+
+def _traceparent(headers: Headers) -> bytes | None:
+    return next((value for name, value in headers if name == TRACEPARENT), None)

@@ -1,0 +1,213 @@
+"""The composition root: settings in, a Faust app out. Reads top-down in the order of an event's way."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+import faust
+import structlog
+
+from agents.pages import add_pages
+from agents.router import Router, RouterTopics
+from agents.sink import feed
+from eventproc.delivery.clock import LoopClock
+from eventproc.delivery.customer_directory import CustomerDirectory
+from eventproc.delivery.dead_letter_writer import DeadLetterWriter
+from eventproc.delivery.engine import Engine, EngineParts
+from eventproc.delivery.faust_internals import PartitionTap, Transport, Worker
+from eventproc.delivery.ledger import Ledger
+from eventproc.delivery.preflight import preflight
+from eventproc.delivery.producer import RecordProducer
+from eventproc.delivery.sender import HttpSender
+from eventproc.delivery.topics import (
+    customers_topic,
+    dead_letter_topic,
+    declare_topics,
+    invalid_topic,
+    plan_topics,
+)
+from eventproc.delivery.watchdog import ProgressWatch
+from eventproc.destinations import build_destinations
+from eventproc.destinations.business_server import DESTINATION_ID
+from eventproc.destinations.client_endpoint import client_endpoints
+from eventproc.identifiers import DestinationId
+from eventproc.routing import ClientRule, RoutingTable
+from settings import Settings
+
+log = structlog.stdlib.get_logger("eventproc")
+
+STREAM_BUFFER_RECORDS: Final = 8192
+"""Far above the poll limit, and sinks never wait, so a stream's queue never fills."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What pages and commands look at."""
+
+    settings: Settings
+    router: Router
+    engines: dict[DestinationId, Engine]
+    ledger: Ledger
+    directory: CustomerDirectory
+    watch: ProgressWatch
+
+
+class EventprocApp(faust.App):
+    """Faust's app, which starts the services that everything else stands on before it subscribes."""
+
+    parts: Parts
+    foundation: tuple[Any, ...] = ()
+
+    async def on_start(self) -> None:
+        """Declare the topics, then producer, directory, router."""
+        settings = self.parts.settings
+        plans = plan_topics(settings, [engine.destination.topic for engine in self.parts.engines.values()])
+        await declare_topics(settings, plans)
+        await super().on_start()
+        for service in self.foundation:
+            await self.add_runtime_dependency(service)
+
+
+def create_app(settings: Settings) -> EventprocApp:
+    """Everything of one worker, put together; nothing is connected yet."""
+    ledger, tap = Ledger(), PartitionTap()
+    app = _faust_app(settings)
+    app.transport = Transport(app.conf.broker_consumer, app, ledger=ledger, tap=tap)
+
+    producer = RecordProducer(settings)
+    directory = CustomerDirectory(settings, customers_topic(settings))
+    engines = _engines(settings, producer, tap)
+    topics = RouterTopics(
+        by_destination={engine.destination.id: engine.destination.topic for engine in engines.values()},
+        invalid=invalid_topic(settings),
+        dead_letter=dead_letter_topic(settings),
+        customers=customers_topic(settings),
+    )
+    table = _routing_table(settings, set(engines))
+    router = Router(table, topics, producer, directory, tap, settings.topics.max_message_bytes)
+
+    _add_agent(app, ledger, settings.topics.source, router, "router")
+    for engine in engines.values():
+        _add_agent(app, ledger, engine.destination.topic, engine, f"sink.{engine.destination.id}")
+
+    watch = ProgressWatch(app, router, engines, settings.delivery.stuck_after_seconds)
+    app.parts = Parts(settings, router, engines, ledger, directory, watch)
+    app.foundation = (producer, directory, router, watch)
+    _hand_over_in_rebalances(app, settings)
+    add_pages(app)
+    return app
+
+
+def _faust_app(settings: Settings) -> EventprocApp:
+    kafka, consumer, delivery = settings.events.queue.kafka, settings.consumer, settings.delivery
+    servers = ";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_server.split(","))
+
+    class ConfiguredWorker(Worker):
+        shutdown_seconds = delivery.worker_shutdown_timeout_seconds
+
+        async def preflight(self) -> None:
+            await preflight(settings, app.conf.web_bind, app.conf.web_port)
+
+    app = EventprocApp(
+        settings.topics.consumer_group,
+        broker=servers,
+        broker_credentials=_credentials(settings),
+        broker_client_id=kafka.client_id or "eventproc",
+        broker_session_timeout=consumer.session_timeout_seconds,
+        broker_heartbeat_interval=consumer.heartbeat_interval_seconds,
+        broker_request_timeout=max(60.0, consumer.session_timeout_seconds * 2),
+        broker_commit_interval=delivery.commit_interval_seconds,
+        broker_max_poll_records=consumer.max_poll_records,
+        consumer_group_instance_id=consumer.group_instance_id,
+        consumer_max_fetch_size=settings.topics.max_message_bytes,
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=STREAM_BUFFER_RECORDS,
+        stream_wait_empty=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        store="memory://",
+        key_serializer="raw",
+        value_serializer="raw",
+        autodiscover=False,
+        web_port=settings.web.port or settings.event_processor.port,
+        web_bind=settings.web.host,
+        logging_config=None,
+        Worker=ConfiguredWorker,
+    )
+    return app
+
+
+def _credentials(settings: Settings) -> Any:
+    kafka = settings.events.queue.kafka
+    protocol = kafka.security_protocol
+    context = None
+    if protocol.endswith("SSL"):
+        from eventproc.delivery.kafka_tls import kafka_ssl_context  # noqa: PLC0415 - only where TLS is used
+
+        context = kafka_ssl_context(kafka)
+    if not protocol.startswith("SASL"):
+        return None if context is None else faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=None if kafka.username is None else kafka.username.get_secret_value(),
+        password=None if kafka.password is None else kafka.password.get_secret_value(),
+        mechanism=kafka.sasl_mechanism,
+        ssl_context=context,
+    )
+
+
+def _engines(settings: Settings, producer: RecordProducer, tap: PartitionTap) -> dict[DestinationId, Engine]:
+    dead_letters = DeadLetterWriter(producer, dead_letter_topic(settings))
+    clock = LoopClock()
+    return {
+        id_: Engine(
+            destination,
+            settings.delivery,
+            EngineParts(HttpSender(destination.endpoint, settings.delivery), dead_letters, tap, clock),
+        )
+        for id_, destination in build_destinations(settings).items()
+    }
+
+
+def _routing_table(settings: Settings, destinations: set[DestinationId]) -> RoutingTable:
+    rules = [
+        ClientRule(
+            client.name,
+            client.domains,
+            client.signing_keys,
+            {sep: id_ for sep, id_ in client_endpoints(settings, client.name).items() if id_ in destinations},
+        )
+        for client in settings.clients
+        if settings.event_processor.client_status_callback.enabled
+    ]
+    business = DESTINATION_ID if DESTINATION_ID in destinations else None
+    return RoutingTable(rules, business, broadcast=settings.delivery.client_routing == "broadcast")
+
+
+def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name: str) -> None:
+    ledger.register(topic, handler)
+    channel = app.topic(topic, key_serializer="raw", value_serializer="raw", internal=False)
+    app.agent(channel, name=name)(feed(handler))
+
+
+def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
+    """A rebalance and a stop do the same: finish what is in flight within a bound, commit, let go."""
+    drain = settings.delivery.drain_timeout_seconds
+    in_rebalance = min(drain, settings.consumer.session_timeout_seconds * 0.5)
+    ledger = app.parts.ledger
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def _revoked(app_: Any, revoked: Any, **_: Any) -> None:  # noqa: ARG001 - a signal's signature
+        if revoked:
+            await ledger.drain(in_rebalance)
+            await app.consumer.commit()
+            ledger.release()
+            app.consumer.tap.clear()
+
+    @app.on_before_shutdown.connect(weak=False)
+    async def _stopping(app_: Any, **_: Any) -> None:  # noqa: ARG001 - a signal's signature
+        await ledger.drain(drain)
+        if app._consumer is not None:  # noqa: SLF001 - the property would make one
+            await asyncio.wait_for(app.consumer.commit(), drain)
+        await asyncio.gather(*(engine.close() for engine in app.parts.engines.values()))

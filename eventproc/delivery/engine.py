@@ -1,0 +1,497 @@
+"""The engine of one destination: lanes, breaker, sender and watermark, put together.
+
+``accept`` never waits: a Faust agent that waits fills its stream's queue and stops every other agent of the
+worker (measured: see the design). What is too much is held back by pausing the partitions in the consumer.
+
+A worker task goes from lane to lane for as long as something is ready, so a busy destination costs no task
+per event. Nothing here knows Faust: records come in by ``accept``, offsets go out by ``commit_points``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+
+import structlog
+from aiolimiter import AsyncLimiter
+from typing_extensions import assert_never
+
+from eventproc.backoff import RetryPolicy
+from eventproc.breaker import Breaker, BreakerState, Evidence
+from eventproc.dead_letters import DeadLetter, DeadLetterReason, from_outcome
+from eventproc.delivery.clock import Clock, Timer
+from eventproc.delivery.sender import Sender
+from eventproc.delivery.stats import DestinationStats
+from eventproc.destinations import Destination
+from eventproc.errors import PayloadError
+from eventproc.events import Unreadable, decode
+from eventproc.identifiers import EventId, LaneKey
+from eventproc.lanes import Lane, Lanes
+from eventproc.order_guard import Instant, OrderGuard, updated_at
+from eventproc.outcomes import Delivered, Failed, Outcome, Rejected, Unbuildable, judge
+from eventproc.records import Headers, Origin, read_origin
+from eventproc.watermark import CommitPoint, MetadataError, PartitionProgress
+from settings.delivery import DeliverySettings
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
+
+RESUME_SHARE: Final = 0.5
+CANCEL_SECONDS: Final = 1.0
+JSON_CONTENT_TYPE: Final = "application/json; charset=utf-8"
+
+Partition: TypeAlias = tuple[str, int]
+"""Topic and partition number."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRecord:
+    """One record of a destination's topic; ``timestamp_ms`` is Kafka's."""
+
+    partition: Partition
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+
+
+class DeadLetterSink(Protocol):
+    """Where given-up events go."""
+
+    async def put(self, letter: DeadLetter, record: InboundRecord) -> None:
+        """Write one dead letter; returns only when Kafka has acknowledged it, raises when it will not."""
+
+
+class FlowControl(Protocol):
+    """The consumer's tap for single partitions."""
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Fetch no more from these."""
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Fetch from these again."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One event on its way to this destination."""
+
+    record: InboundRecord
+    origin: Origin
+    accepted_at: float
+    attempts: int = 0
+    failures_of_its_own: int = 0
+    first_failed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What is sent, before it is signed: ``payload`` are the exact bytes."""
+
+    event_id: EventId
+    payload: bytes
+    updated_at: Instant | None
+
+
+@dataclass(slots=True)
+class EngineParts:
+    """What an engine is given; ``draw`` returns a uniform number in [0, 1)."""
+
+    sender: Sender
+    dead_letters: DeadLetterSink
+    flow: FlowControl
+    clock: Clock
+    draw: Callable[[], float] = field(default=random.random)
+
+
+class Engine:
+    """Delivers one destination's records; see the module's docstring."""
+
+    def __init__(self, destination: Destination, delivery: DeliverySettings, parts: EngineParts) -> None:
+        self.destination = destination
+        self.stats = DestinationStats()
+        self.breaker = Breaker(
+            delivery.breaker.failure_threshold,
+            delivery.breaker.open_initial_seconds,
+            delivery.breaker.open_max_seconds,
+        )
+        self._delivery = delivery
+        self._sender = parts.sender
+        self._dead_letters = parts.dead_letters
+        self._flow = parts.flow
+        self._clock = parts.clock
+        self._draw = parts.draw
+        self._policy = RetryPolicy(
+            delivery.retry.initial_seconds,
+            delivery.retry.max_seconds,
+            delivery.retry.retry_after_max_seconds,
+            delivery.retry.poison_attempts,
+        )
+        self._limiter = (
+            None if delivery.rate_limit_per_second is None else _limiter(delivery.rate_limit_per_second)
+        )
+        self._partitions: dict[Partition, PartitionProgress] = {}
+        self._lanes: Lanes[_Job] = Lanes()
+        self._evidence = Evidence()
+        self._guard = OrderGuard()
+        self._held: set[LaneKey] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._timer: Timer | None = None
+        self._paused = False
+        self._operator_pause = False
+        self._draining = False
+
+    # -- what the consumer calls -------------------------------------------------------------------
+
+    def assign(self, partition: Partition, committed: int | None, metadata: str) -> None:
+        """A partition is ours from ``committed`` on; called again for one we have, it changes nothing."""
+        if partition in self._partitions:
+            return
+        try:
+            progress = PartitionProgress(committed, metadata)
+        except MetadataError as error:
+            log.warning(
+                "commit_metadata.ignored", topic=partition[0], partition=partition[1], problem=str(error)
+            )
+            progress = PartitionProgress(committed)
+        self._partitions[partition] = progress
+        self._draining = False
+        if self._paused:
+            self._flow.pause([partition])
+
+    def accept(self, record: InboundRecord) -> None:
+        """Take one record; never waits. Records of partitions that are not ours are left alone."""
+        progress = self._partitions.get(record.partition)
+        if progress is None or self._draining:
+            return
+        origin = read_origin(record.headers)
+        if not progress.offer(record.offset, origin.source, exempt=origin.redriven is not None):
+            self.stats.replays_skipped += 1
+            return
+        job = _Job(record, origin, self._clock.monotonic())
+        self._lanes.add(_lane_of(record, origin), job)
+        if self._lanes.waiting > self._delivery.max_waiting:
+            self._pause()
+        self._start()
+
+    def commit_points(self) -> dict[Partition, CommitPoint]:
+        """What to commit now, for the partitions where something changed."""
+        points = {partition: progress.commit_point() for partition, progress in self._partitions.items()}
+        return {partition: point for partition, point in points.items() if point is not None}
+
+    def committed(self, partition: Partition, point: CommitPoint) -> None:
+        """The broker has taken this commit."""
+        if (progress := self._partitions.get(partition)) is not None:
+            progress.committed(point)
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Start nothing more; let what is in flight finish within the bound, then cancel it."""
+        self._draining = True
+        self._cancel_timer()
+        if not self._workers:
+            return
+        _, unfinished = await asyncio.wait(self._workers, timeout=timeout_seconds)
+        for worker in unfinished:
+            worker.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished, timeout=CANCEL_SECONDS)
+
+    def release(self) -> None:
+        """Forget every partition and everything that waits: they belong to somebody else from now on."""
+        self._cancel_timer()
+        self._partitions.clear()
+        self._lanes = Lanes()
+        self._paused = False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._sender.close()
+
+    # -- what an operator calls and sees -----------------------------------------------------------
+
+    def pause(self) -> None:
+        """Start nothing more until ``resume``; what is in flight goes on."""
+        self._operator_pause = True
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        self._operator_pause = False
+        self._start()
+
+    @property
+    def is_paused_by_operator(self) -> bool:
+        """Whether ``pause`` is in force."""
+        return self._operator_pause
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return len(self._workers)
+
+    @property
+    def waiting(self) -> int:
+        """Records accepted and not done, those in flight included."""
+        return self._lanes.waiting
+
+    @property
+    def waits_only_for_retries(self) -> bool:
+        """Nothing is in flight and nothing could start before its time."""
+        return not self._workers and not self._lanes.has_ready(self._clock.monotonic())
+
+    @property
+    def partitions(self) -> dict[Partition, PartitionProgress]:
+        """The partitions that are ours, with their progress."""
+        return self._partitions
+
+    def oldest_waiting_ms(self) -> int | None:
+        """The source timestamp (ms since the epoch) of the oldest undelivered event; None when all is done."""
+        heads = [_published_ms(job) for job in self._lanes.heads()]
+        return min(heads) if heads else None
+
+    # -- the way of one event ----------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Start workers for what is ready, as far as the breaker allows, and set the timer for the rest."""
+        if self._draining or self._operator_pause:
+            return
+        while (lane := self._take(len(self._workers))) is not None:
+            worker = asyncio.get_running_loop().create_task(self._work(lane))
+            self._workers.add(worker)
+        self._set_timer()
+
+    def _take(self, busy: int) -> Lane[_Job] | None:
+        if self._draining or self._operator_pause:
+            return None
+        now = self._clock.monotonic()
+        before = self.breaker.state
+        if busy >= self.breaker.limit(self._delivery.max_in_flight, now):
+            return None
+        if self.breaker.state is BreakerState.HALF_OPEN:
+            lane = self._lanes.take_probe(self.breaker.last_probe)
+            if lane is not None:
+                self.breaker.last_probe = lane.key
+                if before is not BreakerState.HALF_OPEN:
+                    log.debug("breaker.probing", destination=self.destination.id)
+            return lane
+        return self._lanes.take(now)
+
+    async def _work(self, first: Lane[_Job]) -> None:
+        lane: Lane[_Job] | None = first
+        task = asyncio.current_task()
+        try:
+            while lane is not None:
+                await self._attempt_safely(lane)
+                lane = self._take(len(self._workers) - 1)
+        finally:
+            if task is not None:
+                self._workers.discard(task)
+        self._start()
+
+    async def _attempt_safely(self, lane: Lane[_Job]) -> None:
+        """A bug in building or judging one event must neither lose the event nor stop its destination."""
+        job = lane.items[0]
+        try:
+            await self._attempt(lane)
+        except Exception:
+            log.exception("attempt.crashed", destination=self.destination.id, event_id=job.origin.event_id)
+            if lane.items and lane.items[0] is job and lane.postponed_until is None:
+                self._lanes.postpone(lane, self._clock.monotonic() + self._policy.max_seconds)
+
+    async def _attempt(self, lane: Lane[_Job]) -> None:
+        """Steps 5 to 11 for the head of one lane."""
+        job = lane.items[0]
+        if lane.key in self._held:
+            await self._give_up(lane, job, self._held_letter(lane.key))
+            return
+        body = self._build(job)
+        if isinstance(body, Unbuildable):
+            await self._settle(lane, job, body, None)
+            return
+        if self._guard.is_stale(lane.key, body.updated_at):
+            self.stats.late += 1
+            if self._delivery.order == "skip_stale":
+                self._finish(lane, job)
+                return
+        if self._limiter is not None:
+            await self._limiter.acquire()
+        job.attempts += 1
+        started = self._clock.monotonic()
+        result = await self._sender.send(self._headers(job, body), body.payload)
+        self.stats.attempted(self._clock.monotonic() - started)
+        await self._settle(lane, job, judge(result, self._clock.wall()), body.updated_at)
+
+    def _build(self, job: _Job) -> _Body | Unbuildable:
+        """Steps 1 and 5, anew at each attempt: a body can hold a token that ages."""
+        event = decode(job.record.value)
+        if isinstance(event, Unreadable):
+            return Unbuildable(f"{event.reason.value}: {event.detail}")
+        try:
+            payload = self.destination.build_body(event, _published_ms(job), self._clock.wall())
+        except PayloadError as error:
+            return Unbuildable(str(error))
+        return _Body(event.id, payload, updated_at(event.transaction))
+
+    def _headers(self, job: _Job, body: _Body) -> dict[str, str]:
+        """Step 6, at the last moment: receivers refuse a signature that is a minute old."""
+        headers = {"Content-Type": JSON_CONTENT_TYPE, "X-Event-Id": _header_text(body.event_id)}
+        if job.origin.redriven is not None:
+            headers["X-Event-Redriven"] = _header_text(job.origin.redriven)
+        headers.update(self.destination.authenticator.headers(body.payload, self._clock.wall()))
+        return headers
+
+    async def _settle(self, lane: Lane[_Job], job: _Job, outcome: Outcome, instant: Instant | None) -> None:
+        """Decide the fate of the head after one attempt."""
+        now = self._clock.monotonic()
+        if isinstance(outcome, Delivered):
+            self._evidence.record(lane.key, now, succeeded=True)
+            self._guard.delivered(lane.key, instant)
+            self.stats.delivered(self._clock.wall() - _published_ms(job) / 1000)
+            self._endpoint_answered()
+            self._finish(lane, job)
+        elif isinstance(outcome, Unbuildable):
+            await self._give_up(lane, job, from_outcome(self.destination.id, lane.key, job.attempts, outcome))
+        elif isinstance(outcome, Rejected):
+            self.stats.rejected += 1
+            self._note_error(job, f"HTTP {outcome.status}", outcome.status, outcome.excerpt)
+            self._endpoint_answered()
+            job.failures_of_its_own += 1
+            await self._retry_or_give_up(lane, job, outcome)
+        elif isinstance(outcome, Failed):
+            self._on_failed(lane, job, outcome, now)
+            await self._retry_or_give_up(lane, job, outcome)
+        else:
+            assert_never(outcome)
+
+    def _on_failed(self, lane: Lane[_Job], job: _Job, outcome: Failed, now: float) -> None:
+        self.stats.failed[outcome.kind] += 1
+        self._note_error(job, outcome.detail, outcome.status, outcome.excerpt)
+        if job.first_failed_at is None:
+            job.first_failed_at = now
+        if self._evidence.others_pass(lane.key, job.first_failed_at, now):
+            job.failures_of_its_own += 1
+        self._evidence.record(lane.key, now, succeeded=False)
+        before = self.breaker.state
+        self.breaker.on_failure(lane.key, now, outcome.retry_after_seconds)
+        if before is BreakerState.CLOSED and self.breaker.state is BreakerState.OPEN:
+            self.stats.breaker_openings += 1
+            log.warning(
+                "breaker.opened",
+                destination=self.destination.id,
+                reason=outcome.kind.value,
+                status=outcome.status,
+                detail=outcome.detail,
+                waiting=self.waiting,
+            )
+
+    def _endpoint_answered(self) -> None:
+        recovered = self.breaker.state is not BreakerState.CLOSED
+        self.breaker.on_success(self._delivery.max_in_flight)
+        if recovered:
+            log.info("breaker.closed", destination=self.destination.id, waiting=self.waiting)
+            self._lanes.release_postponed()
+        if recovered or self.breaker.is_ramping:
+            asyncio.get_running_loop().call_soon(self._start)
+
+    async def _retry_or_give_up(self, lane: Lane[_Job], job: _Job, outcome: Rejected | Failed) -> None:
+        if job.failures_of_its_own >= self._policy.poison_attempts:
+            letter = from_outcome(self.destination.id, lane.key, job.attempts, outcome)
+            await self._give_up(lane, job, letter)
+            return
+        delay = self._policy.delay_seconds(job.attempts, self._draw(), outcome.retry_after_seconds)
+        self._lanes.postpone(lane, self._clock.monotonic() + delay)
+
+    async def _give_up(self, lane: Lane[_Job], job: _Job, letter: DeadLetter) -> None:
+        """Step 11. The record counts as done only after the dead-letter topic has acknowledged."""
+        try:
+            await self._dead_letters.put(letter, job.record)
+        except Exception as error:  # noqa: BLE001 - whatever the producer raises, the event must wait, not vanish
+            log.error(
+                "dead_letter.not_written",
+                destination=self.destination.id,
+                event_id=job.origin.event_id,
+                problem=repr(error),
+            )
+            delay = self._policy.delay_seconds(max(1, job.attempts), 1.0)
+            self._lanes.postpone(lane, self._clock.monotonic() + delay)
+            return
+        self.stats.dead_lettered += 1
+        log.warning(
+            "dead_letter.written",
+            destination=self.destination.id,
+            event_id=job.origin.event_id,
+            lane=lane.key,
+            reason=letter.reason.value,
+            attempts=letter.attempts,
+            status=letter.status,
+        )
+        if self._delivery.on_dead_letter == "hold_transaction":
+            self._held.add(lane.key)
+        self._finish(lane, job)
+
+    def _held_letter(self, lane: LaneKey) -> DeadLetter:
+        return DeadLetter(
+            self.destination.id,
+            lane,
+            DeadLetterReason.HELD,
+            0,
+            "an earlier event of it is dead-lettered",
+            None,
+            b"",
+        )
+
+    def _finish(self, lane: Lane[_Job], job: _Job) -> None:
+        self._lanes.finish(lane)
+        if (progress := self._partitions.get(job.record.partition)) is not None:
+            progress.done(job.record.offset)
+        if self._paused and self._lanes.waiting <= self._delivery.max_waiting * RESUME_SHARE:
+            self._paused = False
+            self._flow.resume(self._partitions)
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._flow.pause(self._partitions)
+
+    def _note_error(self, job: _Job, detail: str, status: int | None, excerpt: bytes) -> None:
+        self.stats.error(self._clock.wall(), job.origin.event_id, status, detail, excerpt)
+
+    # -- timer -------------------------------------------------------------------------------------
+
+    def _set_timer(self) -> None:
+        self._cancel_timer()
+        when = self._lanes.next_due()
+        if self.breaker.state is BreakerState.OPEN and len(self._lanes):
+            when = self.breaker.opened_until
+        elif self.breaker.state is BreakerState.HALF_OPEN:
+            when = None  # the probe under way decides
+        if when is not None and not self._draining:
+            self._timer = self._clock.call_at(max(when, self._clock.monotonic() + 0.001), self._start)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _lane_of(record: InboundRecord, origin: Origin) -> LaneKey:
+    """The record's key is what the event is about; without a key every event is a lane of its own."""
+    if record.key:
+        return LaneKey(record.key.decode("utf-8", "replace"))
+    return LaneKey(origin.event_id or f"{record.partition[1]}/{record.offset}")
+
+
+def _limiter(per_second: float) -> AsyncLimiter:
+    return AsyncLimiter(per_second, 1.0) if per_second >= 1 else AsyncLimiter(1.0, 1 / per_second)
+
+
+def _published_ms(job: _Job) -> int:
+    source = job.origin.source
+    return job.record.timestamp_ms if source is None else source.timestamp_ms
+
+
+def _header_text(value: str | EventId) -> str:
+    """A value that may stand in an HTTP header, whatever the event says its id is."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in value)[:256]

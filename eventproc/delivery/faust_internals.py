@@ -1,0 +1,219 @@
+"""The only place that touches the insides of Faust (0.15.3) and aiokafka (0.14).
+
+| what | why | proof that it is still needed |
+|---|---|---|
+| ``_filter_committable_offsets`` | Faust can commit past a record in flight (issues 606, 312), and it acks records that a stream skips in a rebalance. Only our watermarks are committed. | tests/integration/test_offsets.py |
+| thread ``_commit`` | writes the metadata string, which Faust leaves empty; a broker that is away is no reason to crash; bounded, so that a stop is. | the same |
+| thread ``seek_to_committed`` | reads the metadata back, in one request for all partitions instead of one each; without a commit it goes to the beginning instead of staying where it was. | the same |
+| thread ``_fetch_records`` | pauses single partitions at the fetch. Faust's own ``pause_partitions`` drops what was fetched of them already, and then takes the hole for a gap. | tests/integration/test_backlog.py |
+| ``Worker`` | SIGTERM must end the worker; the broker, the port and the switch are looked at before anything starts. | tests/integration/test_bad_input.py, test_stop.py |
+| ``never_expire`` | aiokafka drops a batch of a partition without leader after the request time-out, and sends the next one. | tests/unit/delivery/test_producer.py |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.worker import Worker as FaustWorker
+
+from eventproc.delivery.engine import Partition
+from eventproc.delivery.ledger import Ledger
+from eventproc.watermark import CommitPoint
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
+
+COMMIT_SECONDS: Final = 5.0
+PAUSED_POLL_SECONDS: Final = 0.1
+SHUTDOWN_GRACE_SECONDS: Final = 3.0
+FORCED_EXIT_CODE: Final = 70
+
+
+class PartitionTap:
+    """Partitions that are not fetched from at present. Written by the loop, read by the consumer's thread."""
+
+    def __init__(self) -> None:
+        self._paused: frozenset[Partition] = frozenset()
+
+    @property
+    def paused(self) -> frozenset[Partition]:
+        """The paused partitions, an immutable set that another thread may keep."""
+        return self._paused
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Fetch no more from these; what was fetched already still arrives."""
+        self._paused |= frozenset(partitions)
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Fetch from these again, within ``PAUSED_POLL_SECONDS``."""
+        self._paused -= frozenset(partitions)
+
+    def clear(self) -> None:
+        """Nothing is paused."""
+        self._paused = frozenset()
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread with metadata, bulk offset fetch and partition pauses."""
+
+    consumer: Consumer
+
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        """Seek to the committed offsets, and keep the metadata for the loop to read."""
+        return await self.call_thread(self._seek_to_committed)  # type: ignore[no-any-return]
+
+    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
+        consumer: AIOKafkaConsumer = self._ensure_consumer()
+        partitions = list(consumer.assignment())
+        fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
+        positions: dict[Partition, tuple[int | None, str]] = {}
+        fresh = []
+        for partition in partitions:
+            found = fetched.get(partition)
+            if found is not None and found.offset >= 0:
+                consumer.seek(partition, found.offset)
+                positions[TP(*partition)] = (found.offset, found.metadata or "")
+            else:
+                fresh.append(partition)
+                positions[TP(*partition)] = (None, "")
+        if fresh:
+            await consumer.seek_to_beginning(*fresh)
+        self.consumer.positions = positions
+        # None resets Faust's read offset too, or it would drop what lies below the old one.
+        return {tp: offset for tp, (offset, _) in positions.items()}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        consumer: AIOKafkaConsumer = self._ensure_consumer()
+        points = self.consumer.points
+        assignment = self.assignment()
+        commits = {
+            driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, points[tp].metadata)
+            for tp, offset in offsets.items()
+            if tp in assignment and tp in points
+        }
+        if not commits:
+            return False
+        try:
+            await asyncio.wait_for(consumer.commit(commits), COMMIT_SECONDS)
+        except (CommitFailedError, IllegalStateError) as error:
+            # The group has moved on: whoever has the partitions now delivers again what we could not commit.
+            log.warning("commit.too_late", problem=str(error)[:200])
+            return False
+        except (KafkaError, asyncio.TimeoutError) as error:
+            log.warning("commit.not_taken", problem=repr(error)[:200])
+            return False
+        return True
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
+        max_records: int | None = None,
+    ) -> Any:
+        paused = self.consumer.tap.paused
+        if not paused or active_partitions is None:
+            return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        flowing = active_partitions - paused
+        if not flowing:
+            await asyncio.sleep(PAUSED_POLL_SECONDS)
+            return {}
+        return await super()._fetch_records(consumer, flowing, PAUSED_POLL_SECONDS, max_records)
+
+
+class Consumer(driver.Consumer):
+    """Faust's consumer, committing what the ledger says and nothing else."""
+
+    ledger: Ledger
+    tap: PartitionTap
+    points: dict[Partition, CommitPoint]
+    positions: dict[Partition, tuple[int | None, str]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.points = {}
+        self.positions = {}
+        super().__init__(*args, **kwargs)
+        self.ledger = self.transport.ledger
+        self.tap = self.transport.tap
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets and hand the assignment to the ledger."""
+        await super().perform_seek()
+        self.ledger.assigned(self.positions)
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:  # noqa: ARG002 - Faust's signature
+        self._acked.clear()
+        self._acked_index.clear()
+        self.points = self.ledger.commit_points()
+        return {TP(*partition): point.offset for partition, point in self.points.items()}
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        points = self.points
+        committed: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        if committed:
+            self.ledger.committed(points)
+        return committed
+
+
+class Transport(driver.Transport):
+    """Faust's Kafka transport with our consumer."""
+
+    Consumer = Consumer
+
+    def __init__(self, *args: Any, ledger: Ledger, tap: PartitionTap, **kwargs: Any) -> None:
+        self.ledger = ledger
+        self.tap = tap
+        super().__init__(*args, **kwargs)
+
+
+class Worker(FaustWorker):
+    """Faust's worker, with a look before the start and an end that comes for certain."""
+
+    shutdown_seconds: float = 30.0
+    _watchdog: threading.Timer | None = None
+
+    def execute_from_commandline(self) -> None:
+        """Run the preflight, whose errors are for people to read, then start."""
+        self.loop.run_until_complete(self.preflight())
+        super().execute_from_commandline()
+
+    async def preflight(self) -> None:
+        """What must be right before anything starts; raises SystemExit when it is not."""
+
+    def _on_sigterm(self) -> None:
+        self.arm_watchdog()
+        super()._on_sigterm()
+
+    def _on_sigint(self) -> None:
+        self.arm_watchdog()
+        super()._on_sigint()
+
+    def arm_watchdog(self) -> None:
+        """From now on the process ends within the bound, whatever hangs. What is not committed comes again."""
+        if self._watchdog is None:
+            seconds = self.shutdown_seconds + SHUTDOWN_GRACE_SECONDS
+            self._watchdog = threading.Timer(seconds, _exit_hard, [seconds])
+            self._watchdog.daemon = True
+            self._watchdog.start()
+
+
+def never_expire(producer: AIOKafkaProducer) -> None:
+    """Batches wait for a partition's leader for as long as it takes."""
+    producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001 - see the table above
+
+
+def _exit_hard(seconds: float) -> None:
+    log.error("worker.forced_exit", seconds=seconds)
+    os._exit(FORCED_EXIT_CODE)

@@ -1,0 +1,79 @@
+"""Who works on which partition, and what may be committed: the joint between the consumer and the engines.
+
+The consumer tells it what is assigned and asks it what to commit; engines and the router stand behind it by
+topic. A rebalance takes everything away and gives it back (aiokafka's group protocol is eager), so the answer
+to it is always the same: let what is in flight finish within a bound, commit, forget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import structlog
+
+from eventproc.delivery.engine import Partition
+from eventproc.watermark import CommitPoint
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
+
+
+class PartitionHandler(Protocol):
+    """Whoever works on the records of a topic."""
+
+    def assign(self, partition: Partition, committed: int | None, metadata: str) -> None:
+        """This partition is yours from the committed offset on."""
+
+    def commit_points(self) -> dict[Partition, CommitPoint]:
+        """What changed since the last commit."""
+
+    def committed(self, partition: Partition, point: CommitPoint) -> None:
+        """The broker took it."""
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Start nothing more, finish what is in flight within the bound."""
+
+    def release(self) -> None:
+        """Nothing is yours any more."""
+
+
+class Ledger:
+    """All partitions of this worker by the handler of their topic."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, PartitionHandler] = {}
+
+    def register(self, topic: str, handler: PartitionHandler) -> None:
+        """``handler`` works on ``topic``."""
+        self._handlers[topic] = handler
+
+    def assigned(self, positions: Mapping[Partition, tuple[int | None, str]]) -> None:
+        """Partitions are ours, each with its committed offset (None: nothing committed) and metadata."""
+        for partition, (committed, metadata) in positions.items():
+            if (handler := self._handlers.get(partition[0])) is not None:
+                handler.assign(partition, committed, metadata)
+
+    def commit_points(self) -> dict[Partition, CommitPoint]:
+        """What to commit now, over all handlers."""
+        points: dict[Partition, CommitPoint] = {}
+        for handler in self._handlers.values():
+            points.update(handler.commit_points())
+        return points
+
+    def committed(self, points: Mapping[Partition, CommitPoint]) -> None:
+        """The broker took these."""
+        for partition, point in points.items():
+            self._handlers[partition[0]].committed(partition, point)
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """All handlers side by side, within one bound."""
+        await asyncio.gather(*(handler.drain(timeout_seconds) for handler in self._distinct()))
+
+    def release(self) -> None:
+        """Nothing is ours any more."""
+        for handler in self._distinct():
+            handler.release()
+
+    def _distinct(self) -> Iterable[PartitionHandler]:
+        return dict.fromkeys(self._handlers.values())

@@ -1,0 +1,81 @@
+"""What a worker looks at before it starts, so that a wrong environment is one line and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from eventproc.delivery.kafka_clients import connection_options
+from settings import Settings
+
+EXIT_CONFIGURATION: Final = 2
+EXIT_BROKER: Final = 3
+RETRY_SECONDS: Final = 1.0
+
+
+async def preflight(settings: Settings, web_host: str, web_port: int) -> None:
+    """Events switched on, web port free, Kafka reachable.
+
+    Raises:
+        SystemExit: 2 for the first two, 3 when Kafka does not answer within
+            ``consumer.connect_attempts_seconds``. The reason was printed.
+    """
+    if not settings.events.enabled:
+        _stop(EXIT_CONFIGURATION, "events.enabled is false: there is nothing to do. Set EVENTS_ENABLED=true.")
+    problem = _port_problem(web_host, web_port)
+    if problem is not None:
+        _stop(
+            EXIT_CONFIGURATION,
+            f"web port {web_port}: {problem}. Choose another by WEB_PORT or `faust worker --web-port`.",
+        )
+    await _wait_for_kafka(settings)
+
+
+async def _wait_for_kafka(settings: Settings) -> None:
+    servers = settings.events.queue.kafka.bootstrap_server
+    bound = settings.consumer.connect_attempts_seconds
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + bound
+    told = False
+    while True:
+        admin = AIOKafkaAdminClient(**connection_options(settings))
+        try:
+            await admin.start()
+        except (KafkaError, OSError, ValueError) as error:
+            problem = str(error) or type(error).__name__
+        else:
+            return
+        finally:
+            await admin.close()
+        if loop.time() + RETRY_SECONDS > deadline:
+            _stop(
+                EXIT_BROKER,
+                f"no Kafka broker answered at {servers} within {bound:g} s ({problem}). "
+                "Check events.queue.kafka.bootstrap_server and the security settings.",
+            )
+        if not told:
+            sys.stderr.write(f"eventproc: waiting up to {bound:g} s for Kafka at {servers}: {problem}\n")
+            told = True
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+def _port_problem(host: str, port: int) -> str | None:
+    try:
+        family = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0][0]  # noqa: S104 - the default
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host or "", port))
+    except OSError as error:
+        return "in use by another program" if error.errno == errno.EADDRINUSE else str(error)
+    return None
+
+
+def _stop(code: int, message: str) -> None:
+    sys.stderr.write(f"eventproc: {message}\n")
+    raise SystemExit(code)

@@ -1,0 +1,85 @@
+"""Records into our own topics: idempotent, in order per partition, acknowledged by all in-sync replicas.
+
+aiokafka's producer called directly, which is three times as fast as Faust's ``topic.send`` (see the design);
+it batches by itself, so the router need not wait between records. Sends never expire: an expired batch behind
+which a later one succeeds would leave a gap that the sinks' replay filter takes for "already written".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from mode import Service
+
+from eventproc.delivery.faust_internals import never_expire
+from eventproc.delivery.kafka_clients import connection_options
+from eventproc.records import Headers
+from settings import Settings
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
+
+LINGER_MS: Final = 2
+BATCH_BYTES: Final = 256 * 1024
+RETRY_SECONDS: Final = 0.5
+CLOSE_SECONDS: Final = 3.0
+
+
+class RecordProducer(Service):
+    """The worker's one producer."""
+
+    def __init__(self, settings: Settings, **kwargs: Any) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        super().__init__(**kwargs)
+
+    async def on_start(self) -> None:
+        """Connect."""
+        self._producer = AIOKafkaProducer(
+            **connection_options(self._settings),
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=LINGER_MS,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=self._settings.topics.max_message_bytes + 64 * 1024,
+            metadata_max_age_ms=60_000,
+        )
+        await self._producer.start()
+        never_expire(self._producer)
+
+    async def on_stop(self) -> None:
+        """Send what is buffered within a bound, then disconnect."""
+        if self._producer is not None:
+            try:
+                await asyncio.wait_for(self._producer.stop(), CLOSE_SECONDS)
+            except asyncio.TimeoutError:
+                log.warning("producer.closed_with_unsent_records")
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> asyncio.Future[Any]:
+        """Append one record to its partition's batch; the future ends when Kafka has acknowledged it.
+
+        Waits while the topic's metadata or the buffer is not to be had, for as long as it takes.
+        """
+        assert self._producer is not None  # noqa: S101 - started before anything sends
+        warned = False
+        while True:
+            try:
+                return await self._producer.send(topic, value, key, headers=headers)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                if not warned:
+                    log.warning("producer.waiting", topic=topic, problem=repr(error))
+                    warned = True
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def send_and_wait(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
+        """Send one record and wait for its acknowledgement."""
+        await (await self.send(topic, key, value, headers))

@@ -1,0 +1,151 @@
+"""Step 7 – send: one POST to one endpoint, and what came of it.
+
+No redirects (a signature must not wander to another host), no cookies, no proxy from the environment, the
+response read up to a bound. Whatever aiohttp raises becomes a ``NoResponse`` here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Final, Protocol
+
+import aiohttp
+from yarl import URL
+
+from eventproc.delivery.egress import ForbiddenAddressError, GuardedResolver, is_forbidden
+from eventproc.destinations import Endpoint, TlsOptions
+from eventproc.outcomes import FailureKind, NoResponse, Response
+from settings.delivery import DeliverySettings
+
+KEEPALIVE_SECONDS: Final = 4.0
+"""Below the five seconds after which common servers close an idle connection under our feet."""
+
+SUCCESS_BODY_SECONDS: Final = 1.0
+"""How long the body of a 2xx is awaited, only to keep the connection; the event is delivered either way."""
+
+
+class Sender(Protocol):
+    """One endpoint to send to."""
+
+    async def send(self, headers: dict[str, str], body: bytes) -> Response | NoResponse:
+        """POST once. Expected failures come back, they are not raised."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class HttpSender:
+    """aiohttp with a session and a connection pool of its own, made at the first send."""
+
+    def __init__(self, endpoint: Endpoint, delivery: DeliverySettings) -> None:
+        self._url = URL(endpoint.url, encoded=True)
+        self._tls = endpoint.tls
+        self._delivery = delivery
+        self._excerpt_bytes = delivery.response_excerpt_bytes
+        self._session: aiohttp.ClientSession | None = None
+        self._forbidden = is_forbidden(self._url.host or "", allow_private=delivery.allow_private_networks)
+
+    async def send(self, headers: dict[str, str], body: bytes) -> Response | NoResponse:
+        """POST once, within ``delivery.request_timeout_seconds`` all in all."""
+        if self._forbidden:
+            return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
+        session = self._session or self._open()
+        try:
+            response = await session.post(
+                self._url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._delivery.proxy_url,
+            )
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+            return _no_response(error)
+        try:
+            excerpt = await self._read(response)
+        finally:
+            response.release()
+        return Response(response.status, response.headers.get("Retry-After"), excerpt)
+
+    async def close(self) -> None:
+        """Close the connections; a later send opens new ones."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The first bytes of the body. The verdict is in the status: a body that fails is an empty one."""
+        content = response.content
+        try:
+            if content.is_eof():
+                excerpt = await content.read(self._excerpt_bytes)
+            else:
+                wait = SUCCESS_BODY_SECONDS if response.status < 300 else None
+                excerpt = await asyncio.wait_for(self._read_until_bound(content), wait)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
+            response.close()
+            return b""
+        if not content.at_eof():
+            response.close()
+        return excerpt
+
+    async def _read_until_bound(self, content: aiohttp.StreamReader) -> bytes:
+        excerpt = b""
+        while len(excerpt) < self._excerpt_bytes and not content.at_eof():
+            excerpt += await content.read(self._excerpt_bytes - len(excerpt))
+        return excerpt
+
+    def _open(self) -> aiohttp.ClientSession:
+        delivery = self._delivery
+        connector = aiohttp.TCPConnector(
+            limit=delivery.max_in_flight,
+            ssl=_ssl_context(self._tls),
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            resolver=GuardedResolver(allow_private=delivery.allow_private_networks),
+            ttl_dns_cache=30,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(
+                total=delivery.request_timeout_seconds,
+                connect=None,
+                sock_connect=delivery.connect_timeout_seconds,
+            ),
+            headers={
+                "User-Agent": delivery.user_agent,
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+            },
+        )
+        return self._session
+
+
+def _ssl_context(tls: TlsOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_path)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.certificate_path is not None:
+        context.load_cert_chain(tls.certificate_path, tls.key_path)
+    return context
+
+
+def _no_response(error: Exception) -> NoResponse:
+    cause = error.__cause__ or error
+    if isinstance(cause, ForbiddenAddressError) or isinstance(error, ForbiddenAddressError):
+        return NoResponse(FailureKind.FORBIDDEN_ADDRESS, str(cause))
+    if isinstance(error, asyncio.TimeoutError):
+        return NoResponse(FailureKind.TIMEOUT, "no answer in time")
+    if isinstance(error, aiohttp.ClientSSLError):
+        return NoResponse(FailureKind.TLS, _brief(error))
+    if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
+        return NoResponse(FailureKind.CONNECT, _brief(error))
+    return NoResponse(FailureKind.PROTOCOL, _brief(error))
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]

@@ -1,0 +1,117 @@
+"""Declares our topics: by name, with partitions, replication and retention from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from eventproc.delivery.kafka_clients import connection_options
+from eventproc.errors import EventprocError
+from settings import Settings
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
+
+SAFE_REPLICATION: Final = 3
+DECLARE_AT_ONCE: Final = 200
+
+
+class TopicError(EventprocError):
+    """Kafka would not make a topic that this worker needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """One topic to be there; ``retention_ms`` None keeps records for ever."""
+
+    name: str
+    partitions: int
+    retention_ms: int | None = None
+    compacted: bool = False
+
+
+def invalid_topic(settings: Settings) -> str:
+    """Where records go that cannot be read."""
+    return settings.topics.prefix + "invalid"
+
+
+def dead_letter_topic(settings: Settings) -> str:
+    """Where events go that a destination will not take."""
+    return settings.topics.prefix + "dead-letter"
+
+
+def customers_topic(settings: Settings) -> str:
+    """The changelog of which clients a customer belongs to."""
+    return settings.topics.prefix + "customers"
+
+
+def plan_topics(settings: Settings, destination_topics: list[str]) -> list[TopicPlan]:
+    """Every topic that this configuration needs, the anchor's own included, in case it is not there yet."""
+    topics = settings.topics
+    return [
+        TopicPlan(topics.source, topics.partitions),
+        TopicPlan(invalid_topic(settings), 1, _milliseconds(topics.invalid_retention_hours)),
+        TopicPlan(dead_letter_topic(settings), 1, _milliseconds(topics.dead_letter_retention_hours)),
+        TopicPlan(customers_topic(settings), 1, compacted=True),
+        *(
+            TopicPlan(name, topics.partitions, _milliseconds(topics.retention_hours))
+            for name in destination_topics
+        ),
+    ]
+
+
+async def declare_topics(settings: Settings, plans: list[TopicPlan]) -> list[str]:
+    """Make the topics that are not there; returns their names.
+
+    Raises:
+        TopicError: Kafka refused one.
+    """
+    admin = AIOKafkaAdminClient(**connection_options(settings))
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        missing = [plan for plan in plans if plan.name not in existing]
+        replication = settings.topics.replication_factor or await _default_replication(admin)
+        for start in range(0, len(missing), DECLARE_AT_ONCE):
+            chunk = missing[start : start + DECLARE_AT_ONCE]
+            new = [_new_topic(plan, replication, settings.topics.max_message_bytes) for plan in chunk]
+            response = await admin.create_topics(new)
+            _raise_for_errors(response)
+    except TopicAlreadyExistsError:
+        pass
+    except KafkaError as error:
+        raise TopicError(f"topics could not be declared: {error}") from error
+    finally:
+        await admin.close()
+    names = [plan.name for plan in missing]
+    if names:
+        log.info("topics.declared", count=len(names), replication=replication, first=names[:5])
+    return names
+
+
+async def _default_replication(admin: AIOKafkaAdminClient) -> int:
+    cluster = await admin.describe_cluster()
+    return SAFE_REPLICATION if len(cluster["brokers"]) >= SAFE_REPLICATION else 1
+
+
+def _new_topic(plan: TopicPlan, replication: int, max_message_bytes: int) -> NewTopic:
+    configs = {"max.message.bytes": str(max_message_bytes + 64 * 1024)}
+    if plan.compacted:
+        configs["cleanup.policy"] = "compact"
+    else:
+        configs["retention.ms"] = str(-1 if plan.retention_ms is None else plan.retention_ms)
+    return NewTopic(plan.name, plan.partitions, replication, topic_configs=configs)
+
+
+def _raise_for_errors(response: object) -> None:
+    for topic, code, *message in response.topic_errors:  # type: ignore[attr-defined]
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise TopicError(f"topic {topic}: {error.__name__} {message[0] if message else ''}")
+
+
+def _milliseconds(hours: float | None) -> int | None:
+    return None if hours is None else int(hours * 3_600_000)

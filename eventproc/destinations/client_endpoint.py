@@ -1,0 +1,70 @@
+"""One client's URL for one SEP: the SEP's body, signed with the anchor's key."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from eventproc.auth.stellar_signature import StellarSignature, signed_host
+from eventproc.destinations.model import Destination, Endpoint, topic_name
+from eventproc.events import Event
+from eventproc.identifiers import DestinationId
+from eventproc.payloads import MoreInfoUrl, PayloadContext, Sep, client_body
+from settings import Settings
+
+_SEP_BY_KEY = {"sep6": Sep.SEP6, "sep12": Sep.SEP12, "sep24": Sep.SEP24, "sep31": Sep.SEP31}
+
+
+def client_destinations(settings: Settings) -> list[Destination]:
+    """A destination for every callback URL; none when client callbacks are switched off."""
+    seed = settings.sep10.signing_seed
+    if not settings.event_processor.client_status_callback.enabled or seed is None:
+        return []
+    context = payload_context(settings)
+    legacy = settings.client_status_callback.legacy_signature_header
+    found = []
+    for client in settings.clients:
+        for key, url in client.callback_urls.items():
+            destination = client_destination_id(client.name, key)
+            signature = StellarSignature(seed.get_secret_value(), signed_host(url), legacy_header=legacy)
+            found.append(
+                Destination(
+                    id=destination,
+                    topic=topic_name(settings.topics.prefix, destination),
+                    endpoint=Endpoint(url),
+                    authenticator=signature,
+                    build_body=partial(_build_body, _SEP_BY_KEY[key], context),
+                )
+            )
+    return found
+
+
+def client_endpoints(settings: Settings, client_name: str) -> dict[Sep, DestinationId]:
+    """The destinations of one client by SEP, for routing."""
+    urls = next(client.callback_urls for client in settings.clients if client.name == client_name)
+    return {_SEP_BY_KEY[key]: client_destination_id(client_name, key) for key, _ in urls.items()}
+
+
+def client_destination_id(client_name: str, key: str) -> DestinationId:
+    """``client.<name>.sep24``."""
+    return DestinationId(f"client.{client_name}.{key}")
+
+
+def payload_context(settings: Settings) -> PayloadContext:
+    """What bodies need beside the event: how to make ``more_info_url``."""
+
+    def more_info(section: object) -> MoreInfoUrl | None:
+        secret = section.jwt_secret  # type: ignore[attr-defined]
+        if secret is None:
+            return None
+        return MoreInfoUrl(
+            base_url=section.base_url,  # type: ignore[attr-defined]
+            jwt_secret=secret.get_secret_value().encode(),
+            expiration_seconds=section.jwt_expiration,  # type: ignore[attr-defined]
+            txn_fields=tuple(section.txn_fields),  # type: ignore[attr-defined]
+        )
+
+    return PayloadContext(more_info(settings.sep6.more_info_url), more_info(settings.sep24.more_info_url))
+
+
+def _build_body(sep: Sep, context: PayloadContext, event: Event, timestamp_ms: int, now: float) -> bytes:  # noqa: ARG001 - one signature for all
+    return client_body(event, sep, context, now)

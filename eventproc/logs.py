@@ -1,0 +1,30 @@
+"""Logging: structured events, for people by default, as JSON lines by setting. Handlers are Faust's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import structlog
+
+
+def configure_logging(style: Literal["human", "json"]) -> None:
+    """Render our events into the standard logging that Faust sets up."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            *_renderer(style),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _renderer(style: Literal["human", "json"]) -> list[structlog.typing.Processor]:
+    if style == "json":
+        return [structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True)]

@@ -1,0 +1,49 @@
+"""Whether an event is older than what its lane has already delivered (``delivery.order``).
+
+The source is keyed by event id, so with several source partitions the events of one transaction can arrive
+out of order before this project ever sees them. ``updated_at`` tells. The guard remembers the newest delivered
+instant of the last lanes only, and only in this worker's life: it is a courtesy to receivers, no promise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from typing import Any, Final, TypeAlias
+
+from eventproc.identifiers import LaneKey
+
+REMEMBERED_LANES: Final = 10_000
+_INSTANT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
+
+Instant: TypeAlias = tuple[str, str]
+"""UTC to the second as text, and the fraction padded to nanoseconds: compares like the time it stands for."""
+
+
+class OrderGuard:
+    """The newest delivered ``updated_at`` of each of the last lanes of one destination."""
+
+    def __init__(self, remembered_lanes: int = REMEMBERED_LANES) -> None:
+        self._newest: OrderedDict[LaneKey, Instant] = OrderedDict()
+        self._limit = remembered_lanes
+
+    def is_stale(self, lane: LaneKey, instant: Instant | None) -> bool:
+        """True when a newer state of this lane was delivered; False when nobody can tell."""
+        newest = self._newest.get(lane)
+        return instant is not None and newest is not None and instant < newest
+
+    def delivered(self, lane: LaneKey, instant: Instant | None) -> None:
+        """Remember that the state at ``instant`` was delivered."""
+        if instant is None:
+            return
+        newest = self._newest.pop(lane, instant)
+        self._newest[lane] = max(newest, instant)
+        if len(self._newest) > self._limit:
+            self._newest.popitem(last=False)
+
+
+def updated_at(transaction: dict[str, Any] | None) -> Instant | None:
+    """The transaction's ``updated_at``, comparable; None when it has none that can be compared."""
+    value = None if transaction is None else transaction.get("updated_at")
+    found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
+    return None if found is None else (found[1], (found[2] or "").ljust(9, "0"))

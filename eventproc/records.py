@@ -1,0 +1,107 @@
+"""Step 3 – internal record: the event as received, keyed by what it is about, its origin in headers.
+
+The value is untouched, so a console consumer shows what the anchor published. The headers name the source
+partition and offset: they make a router's replay after a crash recognisable (see ``watermark.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from eventproc.events import Event
+from eventproc.identifiers import DestinationId, EventId
+
+SCHEMA_VERSION: Final = b"1"
+
+SCHEMA: Final = "schema-version"
+EVENT_ID: Final = "event-id"
+EVENT_TYPE: Final = "event-type"
+SOURCE_TOPIC: Final = "source-topic"
+SOURCE_PARTITION: Final = "source-partition"
+SOURCE_OFFSET: Final = "source-offset"
+SOURCE_TIMESTAMP: Final = "source-timestamp"
+REDRIVEN: Final = "redriven"
+TRACEPARENT: Final = "traceparent"
+
+Headers = list[tuple[str, bytes]]
+"""Kafka record headers: name and value, in order, as aiokafka takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a record stood in the source topic; ``timestamp_ms`` is Kafka's, in ms since the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the headers of an internal record say; ``source`` is None when they do not say where from."""
+
+    event_id: EventId
+    event_type: str
+    source: Source | None
+    redriven: str | None
+    traceparent: bytes | None
+
+
+def internal_headers(event: Event, source: Source, traceparent: bytes | None = None) -> Headers:
+    """The headers of one event's copies, the same for every destination."""
+    headers = [
+        (SCHEMA, SCHEMA_VERSION),
+        (EVENT_ID, event.id.encode("utf-8", "replace")),
+        (EVENT_TYPE, event.type.value.encode()),
+        *source_headers(source),
+    ]
+    if traceparent is not None:
+        headers.append((TRACEPARENT, traceparent))
+    return headers
+
+
+def source_headers(source: Source) -> Headers:
+    """The four headers that name a record's place in the source topic."""
+    return [
+        (SOURCE_TOPIC, source.topic.encode()),
+        (SOURCE_PARTITION, b"%d" % source.partition),
+        (SOURCE_OFFSET, b"%d" % source.offset),
+        (SOURCE_TIMESTAMP, b"%d" % source.timestamp_ms),
+    ]
+
+
+def read_origin(headers: Iterable[tuple[str, bytes]] | None) -> Origin:
+    """Read back what ``internal_headers`` wrote; what is missing or odd comes back as empty or None.
+
+    A record that somebody else wrote into an internal topic is still an event: it is delivered, only never
+    taken for a replay.
+    """
+    found = dict(headers or ())
+    redriven = found.get(REDRIVEN)
+    return Origin(
+        event_id=EventId(found.get(EVENT_ID, b"").decode("utf-8", "replace")),
+        event_type=found.get(EVENT_TYPE, b"").decode("utf-8", "replace"),
+        source=_read_source(found),
+        redriven=None if redriven is None else redriven.decode("utf-8", "replace"),
+        traceparent=found.get(TRACEPARENT),
+    )
+
+
+def destination_key(destination: DestinationId, event_id: str) -> bytes:
+    """The key of a dead letter: one event at one destination."""
+    return f"{destination}|{event_id}".encode("utf-8", "replace")
+
+
+def _read_source(found: dict[str, bytes]) -> Source | None:
+    try:
+        return Source(
+            topic=found[SOURCE_TOPIC].decode(),
+            partition=int(found[SOURCE_PARTITION]),
+            offset=int(found[SOURCE_OFFSET]),
+            timestamp_ms=int(found[SOURCE_TIMESTAMP]),
+        )
+    except (KeyError, ValueError):
+        return None
