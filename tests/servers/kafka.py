@@ -86,7 +86,7 @@ class Broker(Protocol):
         ...
 
     async def publish(self, topic: str, records: Iterable[Record]) -> list[Record]:
-        """Publishes in order; the records with their partition, offset and timestamp."""
+        """Publishes in order; the records with their partition and offset."""
         ...
 
     async def read_all(self, topic: str) -> list[Record]:

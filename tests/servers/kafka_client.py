@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -82,7 +82,7 @@ async def list_topics(bootstrap: str) -> set[str]:
 
 
 async def publish(bootstrap: str, topic: str, records: Iterable[Record]) -> list[Record]:
-    """Publishes in the given order, acknowledged by all replicas; the records with partition and offset."""
+    """Publishes in the given order, acknowledged by all replicas; the records with their partition and offset."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, acks="all", linger_ms=5, max_request_size=10_485_760
     )
@@ -103,7 +103,7 @@ async def publish(bootstrap: str, topic: str, records: Iterable[Record]) -> list
     finally:
         await producer.stop()
     return [
-        Record(record.value, record.key, record.headers, written.partition, written.timestamp, written.offset)
+        replace(record, partition=written.partition, offset=written.offset)
         for (record, _), written in zip(sent, done, strict=True)
     ]
 

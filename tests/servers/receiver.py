@@ -78,7 +78,7 @@ class Receiver:
         self._on_request = on_request
         self._keep = keep
         self._attempts: Counter[tuple[str, str | None]] = Counter()
-        self._arrival = asyncio.Condition()
+        self._changed = asyncio.Event()
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -126,8 +126,7 @@ class Receiver:
     async def wait_until(self, condition: Callable[[], bool], timeout_seconds: float = 10.0) -> None:
         """Waits for a condition that is looked at again after each request's arrival and end."""
         try:
-            async with self._arrival:
-                await asyncio.wait_for(self._arrival.wait_for(condition), timeout_seconds)
+            await asyncio.wait_for(self._wait_until(condition), timeout_seconds)
         except asyncio.TimeoutError:
             seen = [
                 f"{r.number} {r.path} event {r.event_id} attempt {r.attempt}" for r in self.requests[-20:]
@@ -159,11 +158,10 @@ class Receiver:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         with self._counted():
             record = await self._record(request)
-            await self._notify()
+            self._notify()
             response = await send(request, self.respond(record, record.number), self._count_body_bytes)
             self.answered[record.number] = response.status
-        await self._notify()
-        return response
+            return response
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
@@ -173,6 +171,7 @@ class Receiver:
             yield
         finally:
             self.concurrent -= 1
+            self._notify()
 
     async def _record(self, request: web.BaseRequest) -> RequestRecord:
         # Not request.read(): that refuses bodies over 1 MB.
@@ -193,9 +192,13 @@ class Receiver:
             self._on_request(record)
         return record
 
-    async def _notify(self) -> None:
-        async with self._arrival:
-            self._arrival.notify_all()
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._changed.wait()
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _count_body_bytes(self, count: int) -> None:
         self.body_bytes_sent += count
