@@ -1,0 +1,1 @@
+"""Faust wiring: which topic feeds what, and the pages. No branch about business lives here."""

@@ -78,13 +78,14 @@ class _Pending:
 class Router(Service):
     """Fans events out. ``accept`` never waits; see ``engine.py`` for why."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - its five neighbours, in the order of the way
         self,
         table: RoutingTable,
         topics: RouterTopics,
         producer: RecordProducer,
         directory: CustomerDirectory,
         flow: FlowControl,
+        *,
         max_record_bytes: int,
         **kwargs: Any,
     ) -> None:

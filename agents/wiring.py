@@ -86,7 +86,9 @@ def create_app(settings: Settings) -> EventprocApp:
         customers=customers_topic(settings),
     )
     table = _routing_table(settings, set(engines))
-    router = Router(table, topics, producer, directory, tap, settings.topics.max_message_bytes)
+    router = Router(
+        table, topics, producer, directory, tap, max_record_bytes=settings.topics.max_message_bytes
+    )
 
     _add_agent(app, ledger, settings.topics.source, router, "router")
     for engine in engines.values():

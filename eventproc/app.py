@@ -1,4 +1,4 @@
-"""``faust -A eventproc.app worker``: loads the settings and builds the app. Importing it reads the environment."""
+"""``faust -A eventproc.app worker``: settings, then the app. Importing it reads the environment."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ from eventproc.identifiers import LaneKey
 
 EVIDENCE_LANES: Final = 20
 EVIDENCE_SHARE: Final = 0.8
-EVIDENCE_SECONDS: Final = 300.0
+EVIDENCE_SECONDS: Final = 900.0
+"""Longer than ten attempts take with the default backoff (511 s): poison then needs no new traffic."""
 
 
 class BreakerState(enum.Enum):

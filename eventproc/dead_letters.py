@@ -31,7 +31,7 @@ class DeadLetterReason(enum.Enum):
     """Why an event was given up for one destination; the value is the header's text and a metric label."""
 
     REJECTED = "rejected"
-    FAILED_WHILE_OTHERS_PASS = "failed-while-others-pass"
+    FAILED_WHILE_OTHERS_PASS = "failed-while-others-pass"  # noqa: S105 - events pass, no password
     CANNOT_BUILD = "cannot-build"
     HELD = "held-behind-dead-letter"
 

@@ -1,8 +1,8 @@
 """Whether an event is older than what its lane has already delivered (``delivery.order``).
 
 The source is keyed by event id, so with several source partitions the events of one transaction can arrive
-out of order before this project ever sees them. ``updated_at`` tells. The guard remembers the newest delivered
-instant of the last lanes only, and only in this worker's life: it is a courtesy to receivers, no promise.
+out of order before this project ever sees them. ``updated_at`` tells. The guard remembers the newest
+delivered instant of the last lanes only, and only in this worker's life: a courtesy, no promise.
 """
 
 from __future__ import annotations

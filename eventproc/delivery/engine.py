@@ -247,7 +247,7 @@ class Engine:
         return self._partitions
 
     def oldest_waiting_ms(self) -> int | None:
-        """The source timestamp (ms since the epoch) of the oldest undelivered event; None when all is done."""
+        """The source timestamp (ms since the epoch) of the oldest undelivered event, or None."""
         heads = [_published_ms(job) for job in self._lanes.heads()]
         return min(heads) if heads else None
 
@@ -408,7 +408,7 @@ class Engine:
         try:
             await self._dead_letters.put(letter, job.record)
         except Exception as error:  # noqa: BLE001 - whatever the producer raises, the event must wait, not vanish
-            log.error(
+            log.warning(
                 "dead_letter.not_written",
                 destination=self.destination.id,
                 event_id=job.origin.event_id,

@@ -1,13 +1,21 @@
 """The only place that touches the insides of Faust (0.15.3) and aiokafka (0.14).
 
-| what | why | proof that it is still needed |
-|---|---|---|
-| ``_filter_committable_offsets`` | Faust can commit past a record in flight (issues 606, 312), and it acks records that a stream skips in a rebalance. Only our watermarks are committed. | tests/integration/test_offsets.py |
-| thread ``_commit`` | writes the metadata string, which Faust leaves empty; a broker that is away is no reason to crash; bounded, so that a stop is. | the same |
-| thread ``seek_to_committed`` | reads the metadata back, in one request for all partitions instead of one each; without a commit it goes to the beginning instead of staying where it was. | the same |
-| thread ``_fetch_records`` | pauses single partitions at the fetch. Faust's own ``pause_partitions`` drops what was fetched of them already, and then takes the hole for a gap. | tests/integration/test_backlog.py |
-| ``Worker`` | SIGTERM must end the worker; the broker, the port and the switch are looked at before anything starts. | tests/integration/test_bad_input.py, test_stop.py |
-| ``never_expire`` | aiokafka drops a batch of a partition without leader after the request time-out, and sends the next one. | tests/unit/delivery/test_producer.py |
+``Consumer._filter_committable_offsets``
+    Faust can commit past a record in flight (issues 606, 312), and acks the records that a stream skips in
+    a rebalance. Only our watermarks are committed. Proof: tests/unit/delivery/test_faust_internals.py.
+``ConsumerThread._commit``
+    Writes the metadata string, which Faust leaves empty. A broker that is away is no reason to crash. Bounded,
+    so that a stop is.
+``ConsumerThread.seek_to_committed``
+    Reads the metadata back, in one request for all partitions instead of one for each. Without a commit it
+    goes to the beginning instead of staying where it was.
+``ConsumerThread._fetch_records``
+    Pauses single partitions at the fetch. Faust's own ``pause_partitions`` drops what was fetched of them
+    already, and then takes the hole for a gap.
+``Worker``
+    SIGTERM must end the worker; broker, port and switch are looked at before anything starts.
+``never_expire``
+    aiokafka drops a batch of a partition without leader after the request time-out, and sends the next one.
 """
 
 from __future__ import annotations
@@ -117,7 +125,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self,
         consumer: AIOKafkaConsumer,
         active_partitions: set[TP],
-        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
+        timeout: float | None = None,
         max_records: int | None = None,
     ) -> Any:
         paused = self.consumer.tap.paused
@@ -201,7 +209,7 @@ class Worker(FaustWorker):
         super()._on_sigint()
 
     def arm_watchdog(self) -> None:
-        """From now on the process ends within the bound, whatever hangs. What is not committed comes again."""
+        """From now on the process ends within the bound, whatever hangs."""
         if self._watchdog is None:
             seconds = self.shutdown_seconds + SHUTDOWN_GRACE_SECONDS
             self._watchdog = threading.Timer(seconds, _exit_hard, [seconds])

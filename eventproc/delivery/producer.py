@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownError, UnsupportedVersionError
 from mode import Service
 
 from eventproc.delivery.faust_internals import never_expire
@@ -37,18 +37,36 @@ class RecordProducer(Service):
         super().__init__(**kwargs)
 
     async def on_start(self) -> None:
-        """Connect."""
-        self._producer = AIOKafkaProducer(
+        """Connect; without idempotence where the broker does not know it (the embedded one)."""
+        try:
+            self._producer = await self._connect(idempotent=True)
+        except (UnknownError, UnsupportedVersionError) as error:
+            log.warning("producer.not_idempotent", problem=repr(error))
+            self._producer = await self._connect(idempotent=False)
+
+    async def _connect(self, *, idempotent: bool) -> AIOKafkaProducer:
+        """A started producer.
+
+        Order per partition does not hang on idempotence: aiokafka has one batch of a partition under way at a
+        time, and batches never expire. Without it a retry can write a record twice, which the sinks' replay
+        filter sees.
+        """
+        producer = AIOKafkaProducer(
             **connection_options(self._settings),
-            enable_idempotence=True,
+            enable_idempotence=idempotent,
             acks="all",
             linger_ms=LINGER_MS,
             max_batch_size=BATCH_BYTES,
             max_request_size=self._settings.topics.max_message_bytes + 64 * 1024,
             metadata_max_age_ms=60_000,
         )
-        await self._producer.start()
-        never_expire(self._producer)
+        try:
+            await producer.start()
+        except KafkaError:
+            await producer.stop()
+            raise
+        never_expire(producer)
+        return producer
 
     async def on_stop(self) -> None:
         """Send what is buffered within a bound, then disconnect."""
@@ -69,8 +87,9 @@ class RecordProducer(Service):
         warned = False
         while True:
             try:
-                return await self._producer.send(topic, value, key, headers=headers)
-            except KafkaError as error:
+                future: asyncio.Future[Any] = await self._producer.send(topic, value, key, headers=headers)
+                return future
+            except KafkaError as error:  # noqa: PERF203 - a retry loop
                 if not error.retriable:
                     raise
                 if not warned:

@@ -1,4 +1,4 @@
-"""What one destination has done, as plain numbers: read by pages and metrics, costing the way nearly nothing."""
+"""What one destination has done, as plain numbers that pages and metrics read."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_successes_from_before_the_first_failure_are_none() -> None:
 def test_old_successes_are_none() -> None:
     evidence = Evidence()
     evidence.record(B, 2.0, succeeded=True)
-    assert not evidence.others_pass(A, since=1.0, now=303.0)
+    assert not evidence.others_pass(A, since=1.0, now=903.0)
 
 
 def test_a_flapping_endpoint_is_not_poison() -> None:
