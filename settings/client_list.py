@@ -38,10 +38,7 @@ def read_clients(given: Mapping[str, Given], config_path: Path | None, report: R
         if found is not None:
             clients.append(found)
     _check_names(raw, origin, report)
-    has_urls = any(
-        isinstance(entry, Mapping) and fold_older_spellings(entry)[0].get("callback_urls") for entry in raw
-    )
-    return ClientList(tuple(clients), origin, has_urls)
+    return ClientList(tuple(clients), origin, any(map(_has_callback_url, raw)))
 
 
 def _find_list(given: Mapping[str, Given], config_path: Path | None, report: Report) -> tuple[list[Any], str]:
@@ -97,6 +94,9 @@ def _parse_value(kind: str, value: Given, config_path: Path | None, report: Repo
 def _parse_text(key: str, origin: str, text: str, *, is_json: bool, report: Report) -> list[Any]:
     try:
         tree = json.loads(text, parse_int=str, parse_float=str) if is_json else load_text(text)
+    except RecursionError:
+        report.error(key, origin, "nests too deeply", _LIST_RIGHT)
+        return []
     except json.JSONDecodeError as error:
         wrong = f"is not valid JSON at line {error.lineno}, column {error.colno}"
         report.error(key, origin, wrong, 'JSON like {"items": [{"name": "wallet", …}]}')
@@ -138,6 +138,11 @@ def _judge_client(entry: Any, key: str, origin: str, report: Report) -> Client |
     ):
         report.errors.append(replace(problem, key=f"{key}.{problem.key}", wrong=f"{problem.wrong}{name}"))
     return found if isinstance(found, Client) and not missing else None
+
+
+def _has_callback_url(entry: Any) -> bool:
+    urls = fold_older_spellings(entry)[0].get("callback_urls") if isinstance(entry, Mapping) else None
+    return isinstance(urls, Mapping) and not urls.keys().isdisjoint(SEP_NAMES)
 
 
 def _missing_identity(fields: Mapping[str, Any], origin: str) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 _SEED = re.compile(r"\bS[A-Z2-7]{55}\b", re.IGNORECASE)
-_USERINFO = re.compile(r"[^\s/@'\"]+(?:/[^\s@'\"]*)?@")
+_USERINFO = re.compile(r"^(['\"]?\w*://)?.*@", re.DOTALL)
 _SHOWN_CHARACTERS = 100
 
 UNSET = "not set"
@@ -71,7 +71,7 @@ class Report:
 def shown(value: object) -> str:
     """The value as a message may show it: short, without a secret seed or a URL's user name and password."""
     text = repr(value) if isinstance(value, str) else str(value)
-    text = _USERINFO.sub("***@", _SEED.sub("S***", text))
+    text = _USERINFO.sub(r"\1***@", _SEED.sub("S***", text))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+_MAX_DEPTH = 20
 _KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
 
@@ -24,12 +25,28 @@ class _TextLoader(yaml.SafeLoader):
 
 def load_text(text: str) -> Any:
     """The document: mappings, lists, text and None. Raises ``yaml.YAMLError``."""
-    return yaml.load(text, Loader=_TextLoader)  # noqa: S506  (derived from SafeLoader)
+    try:
+        tree = yaml.load(text, Loader=_TextLoader)  # noqa: S506  (derived from SafeLoader)
+    except RecursionError:
+        raise yaml.YAMLError("nests too deeply") from None
+    _check_depth(tree, _MAX_DEPTH)
+    return tree
+
+
+def _check_depth(tree: Any, remaining: int) -> None:
+    """An alias may point to a mapping around it, and whoever walks that never comes back."""
+    if remaining == 0:
+        raise yaml.YAMLError("nests too deeply")
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for branch in tree:
+            _check_depth(branch, remaining - 1)
 
 
 def describe_error(error: yaml.YAMLError) -> str:
     """Where the document breaks, without quoting from it."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
-        return "is not valid YAML"
+        return str(error)
     return f"is not valid YAML at line {mark.line + 1}, column {mark.column + 1}"

@@ -13,17 +13,11 @@ from eventproc.cli.context import CliContext, print_warnings
 from settings import Settings
 
 
-@click.command(
-    context_settings={
-        "ignore_unknown_options": True,
-        "allow_interspersed_args": False,
-        "help_option_names": [],
-    },
-)
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("faust_arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def worker(context: CliContext, faust_arguments: tuple[str, ...]) -> None:
-    """Start a worker. Arguments pass to `faust worker` (-l debug, --help)."""
+    """Start a worker. Arguments pass on to `faust worker`, like -l debug."""
     settings = context.load()
     print_warnings(settings)
     environment = worker_environment(context)
