@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from eventproc.cli.context import CliContext
+from eventproc.cli.main import main
+from settings.keys import all_keys
+
+SEED = "SAX3AH622R2XT6DXWWSRIDCMMUCCMATBZ5U6XKJWDO7M2EJUBFC3AW5X"
+WALLET = '[{"name": "lobstr", "type": "noncustodial", "domain": "lobstr.co", "callback_url": "https://lobstr.co/cb"}]'
+
+
+@pytest.fixture(autouse=True)
+def _apart_from_any_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str, env: Mapping[str, str] | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, obj=CliContext(environment=env or {}), catch_exceptions=False)
+
+
+def test_check_of_a_right_configuration_exits_with_0() -> None:
+    result = run("config", "check")
+
+    assert result.exit_code == 0
+    assert result.stdout == "The configuration is right.\n"
+    assert result.stderr == ""
+
+
+def test_check_prints_warnings_and_still_exits_with_0() -> None:
+    result = run("config", "check", env={"TOPICS_PARTITION": "3", "DELIVERY_X": "1"})
+
+    assert result.exit_code == 0
+    assert result.stdout == "The configuration is right, with 2 warnings.\n"
+    assert "warning: TOPICS_PARTITION" in result.stderr
+    assert "TOPICS_PARTITIONS?" in result.stderr
+
+
+def test_check_prints_every_problem_and_exits_with_2() -> None:
+    result = run("config", "check", env={"EVENTS_ENABLED": "x", "WEB_PORT": "y"})
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "2 problems in the configuration:",
+        "  - events.enabled (environment EVENTS_ENABLED): 'x' is not true or false; right: true or false",
+        "  - web.port (environment WEB_PORT): 'y' is not a whole number; right: a whole number",
+    ]
+
+
+def test_config_option_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "anchor.yaml").write_text("topics: {partitions: 3}", encoding="utf-8")
+
+    result = run("--config", str(tmp_path / "anchor.yaml"), "config", "show")
+
+    assert result.exit_code == 0
+    line = next(line for line in result.stdout.splitlines() if line.startswith("topics.partitions "))
+    assert line.split() == ["topics.partitions", "3", "[file", f"{tmp_path}/anchor.yaml]"]
+
+
+def test_a_missing_config_file_exits_with_2() -> None:
+    result = run("--config", "nowhere.yaml", "config", "check")
+
+    assert result.exit_code == 2
+    assert "configuration file (--config): nowhere.yaml" in result.stderr
+
+
+def test_show_has_every_key_and_each_client_with_origins_and_masks_secrets() -> None:
+    env = {
+        "CLIENTS_VALUE": WALLET,
+        "SECRET_SEP10_SIGNING_SEED": SEED,
+        "SECRET_SEP24_MORE_INFO_URL_JWT_SECRET": "hunter2hunter2hunter2hunter2hunter2",
+        "SECRET_SEP6_MORE_INFO_URL_JWT_SECRET": "hunter2hunter2hunter2hunter2hunter2",
+    }
+
+    text = run("config", "show", env=env)
+    as_json = run("config", "show", "--json", env=env)
+
+    shown = json.loads(as_json.stdout)
+    assert {key for key in all_keys() if not key.startswith("clients.")} <= set(shown)
+    assert {line.split()[0] for line in text.stdout.splitlines()} == set(shown)
+    assert shown["sep10.signing_seed"] == {
+        "value": "********",
+        "origin": "environment SECRET_SEP10_SIGNING_SEED",
+    }
+    assert shown["web.admin_token"] == {"value": None, "origin": "not set"}
+    assert shown["events.enabled"] == {"value": False, "origin": "default"}
+    assert shown["clients.items[0].callback_urls.sep12"] == {
+        "value": "https://lobstr.co/cb",
+        "origin": "environment CLIENTS_VALUE",
+    }
+    assert shown["clients.items[0].domains"]["value"] == ["lobstr.co"]
+    for output in (text.output, as_json.output):
+        assert SEED not in output
+        assert "hunter2" not in output
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "events.queue.kafka.batch_size",
+        "events.queue.kafka.linger_ms",
+        "events.queue.kafka.retries",
+        "events.queue.kafka.poll_timeout_seconds",
+        "event_processor.management_server_port",
+    ],
+)
+def test_show_marks_a_key_without_effect(key: str) -> None:
+    line = next(line for line in run("config", "show").stdout.splitlines() if line.startswith(f"{key} "))
+
+    assert "accepted, no effect: " in line
+    assert json.loads(run("config", "show", "--json").stdout)[key]["note"].startswith("accepted, no effect: ")
+
+
+def test_show_of_a_wrong_configuration_exits_with_2() -> None:
+    result = run("config", "show", env={"EVENTS_ENABLED": "x"})
+
+    assert result.exit_code == 2
+    assert "events.enabled" in result.stderr
