@@ -16,6 +16,8 @@ What is changed on the way in, so that nobody behind has to think of it:
 
 A byte order mark, ``NaN``, single quotes and trailing text are not JSON. Nesting is bounded, as in the
 platform's reader, because what is read here must be writable again.
+
+Long for a module, because the table of what is a string in the platform's model stands beside its one user.
 """
 
 from __future__ import annotations
@@ -220,13 +222,13 @@ def _refuse_constant(name: str) -> None:
 
 
 def _is_too_deep(parsed: Any) -> bool:
-    level = [parsed]
-    for _ in range(MAX_DEPTH + 1):
+    level = [parsed] if isinstance(parsed, (dict, list)) else []
+    for _ in range(MAX_DEPTH):
         level = [
             member
             for container in level
-            if isinstance(container, (dict, list))
             for member in (container.values() if isinstance(container, dict) else container)
+            if isinstance(member, (dict, list))
         ]
     return bool(level)
 

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import jwt
 
+from eventproc.errors import ConfigurationError
+
 _RECOMMENDED_KEY_BYTES: Final = 32
 
 
@@ -15,15 +17,21 @@ def encode_hs256(claims: dict[str, Any], secret: bytes) -> str:
     PyJWT warns at every token about a secret below 32 bytes, and the guide's own example has 25; the
     operator hears of it once, when settings are read. HMAC fills a short key up with zero bytes (RFC 2104),
     so filling it up here changes no signature.
+
+    Raises ConfigurationError for a secret that is a public key's text: whoever has that key could sign.
     """
-    return jwt.encode(claims, secret.ljust(_RECOMMENDED_KEY_BYTES, b"\0"), algorithm="HS256")
+    try:
+        return jwt.encode(claims, secret.ljust(_RECOMMENDED_KEY_BYTES, b"\0"), algorithm="HS256")
+    except jwt.InvalidKeyError:
+        problem = "a JWT secret is the text of a PEM or SSH key: use a random secret of 32 bytes or more"
+        raise ConfigurationError([problem]) from None
 
 
 class JwtAuth:
     """``<header>: Bearer <jwt>`` with ``iat`` and ``exp``, reused while half of its life remains.
 
     Args:
-        secret: the key, as bytes.
+        secret: the key, as bytes. Raises ConfigurationError as ``encode_hs256`` does, at once.
         expiration_ms: the token's life in milliseconds; settings refuse less than 5000.
         header: the header's name.
     """
@@ -36,6 +44,7 @@ class JwtAuth:
         self._header = header
         self._issued_at: int | None = None
         self._value = ""
+        encode_hs256({}, secret)
 
     def __repr__(self) -> str:
         return f"JwtAuth(header={self._header!r}, life_seconds={self._life_seconds})"

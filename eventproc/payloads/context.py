@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from eventproc.auth.jwt import encode_hs256
+
 
 @dataclass(frozen=True, slots=True)
 class MoreInfoUrl:
     """How one SEP's ``more_info_url`` is made (``sepN.more_info_url``).
 
     ``txn_fields`` names members of the transaction, in snake case, that go into the token's ``data``.
+    Raises ConfigurationError for a secret that cannot sign.
     """
 
     base_url: str
     jwt_secret: bytes = field(repr=False)
     expiration_seconds: int
     txn_fields: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        encode_hs256({}, self.jwt_secret)  # an unusable secret stops the start, not every single delivery
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from eventproc.events import Number
 
 def encode(value: Any) -> bytes:
     """The bytes of a decoded value; a ``Number`` goes out by its own text."""
-    return orjson.dumps(value, default=_as_written)
+    # Without the option orjson writes a Number as the dataclass that it is: {"text": "1.10"}.
+    return orjson.dumps(value, default=_as_written, option=orjson.OPT_PASSTHROUGH_DATACLASS)
 
 
 def present(**members: Any) -> dict[str, Any]:

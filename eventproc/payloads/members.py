@@ -55,19 +55,22 @@ def fee_details(value: Any) -> Members | None:
         total = text(value)
         return None if total is None else {"total": total}
     details = value.get("details")
-    return present(
-        total=text(value.get("total")),
-        asset=text(value.get("asset")),
-        details=[
-            present(
-                name=text(item.get("name")),
-                description=text(item.get("description")),
-                amount=text(item.get("amount")),
-            )
-            for item in mappings(details)
-        ]
-        if isinstance(details, list)
-        else None,
+    return (
+        present(
+            total=text(value.get("total")),
+            asset=text(value.get("asset")),
+            details=[
+                present(
+                    name=text(item.get("name")),
+                    description=text(item.get("description")),
+                    amount=text(item.get("amount")),
+                )
+                for item in mappings(details)
+            ]
+            if isinstance(details, list)
+            else None,
+        )
+        or None
     )
 
 
