@@ -176,7 +176,9 @@ def test_last_of_duplicate_keys_wins() -> None:
     assert transaction(record().replace(b'"id": "t-1"', b'"id":"t-1","id":"t-2"'))["id"] == "t-2"
 
 
-@pytest.mark.parametrize("digits", ["7", "-7", "1.10", "1E+2", "1e-7", "0.0", "-0", "9" * 40, "0." + "1" * 40, "9" * 5000])
+@pytest.mark.parametrize(
+    "digits", ["7", "-7", "1.10", "1E+2", "1e-7", "0.0", "-0", "9" * 40, "0." + "1" * 40, "9" * 5000]
+)
 def test_number_where_a_string_belongs_becomes_its_own_digits(digits: str) -> None:
     written = digits.encode()
     value = (
@@ -239,7 +241,11 @@ def test_lane_is_what_the_event_is_about(members: dict[str, Any], lane: str) -> 
 
 
 def test_public_names_are_pinned() -> None:
-    own = {n for n, v in vars(events).items() if not n.startswith("_") and getattr(v, "__module__", "") == events.__name__}
+    own = {
+        n
+        for n, v in vars(events).items()
+        if not n.startswith("_") and getattr(v, "__module__", "") == events.__name__
+    }
     assert own == {"Event", "EventType", "InvalidReason", "Number", "Unreadable", "decode"}
 
 
@@ -247,7 +253,9 @@ def test_public_names_are_pinned() -> None:
 @given(st.binary(max_size=200))
 @example(b'{"id":"\\ud800","type":"\\udc00"}')
 def test_no_bytes_make_it_raise(value: bytes) -> None:
-    assert isinstance(decode(value), Unreadable)  # random bytes that are an event by chance: not in this universe
+    assert isinstance(
+        decode(value), Unreadable
+    )  # random bytes that are an event by chance: not in this universe
 
 
 JSON = st.recursive(
@@ -260,7 +268,9 @@ NAMES = st.sampled_from(["id", "type", "sep", "transaction", "quote", "customer"
 
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(NAMES, JSON), st.booleans())
-def test_no_json_makes_it_raise_and_an_event_is_always_whole(members: dict[str, Any], *, ascii_only: bool) -> None:
+def test_no_json_makes_it_raise_and_an_event_is_always_whole(
+    members: dict[str, Any], ascii_only: bool
+) -> None:
     text = json.dumps({"id": "e", "type": "quote_created", **members}, ensure_ascii=ascii_only)
     result = decode(text.encode("utf-8", "surrogatepass"))
     if isinstance(result, Unreadable):
