@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -99,3 +100,39 @@ def test_wallet_gets_exactly_the_expected_body(sample: Sample) -> None:
 def test_wallet_gets_no_quotes() -> None:
     sample = next(sample for sample in SAMPLES if sample.name == "quote_created_full")
     assert client_target(event_of(sample)) is None
+
+
+# What the platform's model has as an instant, a boolean or not at all: no string, so a number stays one.
+NO_STRINGS = {
+    "started_at",
+    "updated_at",
+    "completed_at",
+    "user_action_required_by",
+    "transfer_received_at",
+    "created_at",
+    "expires_at",
+    "requested_at",
+    "refunded_at",
+    "claimable_balance_id",
+    "zzz",
+}
+
+
+def with_sevens(value: Any, seven: object, name: str = "") -> Any:
+    """The value with every string that the model has as a string replaced by ``seven``."""
+    if isinstance(value, dict):
+        return {key: with_sevens(member, seven, key) for key, member in value.items()}
+    if isinstance(value, list):
+        return [with_sevens(item, seven, name) for item in value]
+    return seven if isinstance(value, str) and name not in NO_STRINGS else value
+
+
+@pytest.mark.parametrize("sample", READABLE, ids=by_name)
+def test_a_number_in_place_of_any_string_of_the_model_becomes_that_string(sample: Sample) -> None:
+    record = json.loads(sample.value)
+    for name in {"transaction", "quote", "customer"} & set(record):
+        if record[name] is not None:
+            record[name].pop("sep", None)  # a number already in raw_sep_number
+            changed = decode(json.dumps({**record, name: with_sevens(record[name], 7)}).encode())
+            assert isinstance(changed, Event)
+            assert getattr(changed, name) == with_sevens(record[name], "7")
