@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from eventproc.cli.context import CliContext, print_warnings
+from eventproc.cli.context import CliContext
 from settings import Settings
 
 
@@ -18,8 +18,7 @@ from settings import Settings
 @click.pass_obj
 def worker(context: CliContext, faust_arguments: tuple[str, ...]) -> None:
     """Start a worker. Arguments pass on to `faust worker`, like -l debug."""
-    settings = context.load()
-    print_warnings(settings)
+    settings = context.load()  # its warnings are printed by the worker itself
     environment = worker_environment(context)
     context.execute(sys.executable, worker_command(settings, faust_arguments), environment)
 
