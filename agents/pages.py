@@ -8,7 +8,8 @@ from eventproc.delivery.engine import Engine
 
 
 def add_pages(app: Any) -> None:
-    """Declare every page on Faust's web server, beside Faust's own."""
+    """Declare every page, and Faust's own numbers, which it shows in debug mode only."""
+    app.web.blueprints.add("/stats", "faust.web.apps.stats:blueprint")
 
     @app.page("/health/live", name="health_live")
     async def live(web: Any, request: Any) -> Any:  # noqa: ARG001 - Faust's signature

@@ -78,7 +78,7 @@ class _Pending:
 class Router(Service):
     """Fans events out. ``accept`` never waits; see ``engine.py`` for why."""
 
-    def __init__(  # noqa: PLR0917 - its five neighbours, in the order of the way
+    def __init__(
         self,
         table: RoutingTable,
         topics: RouterTopics,

@@ -21,13 +21,7 @@ from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.sender import HttpSender
-from eventproc.delivery.topics import (
-    customers_topic,
-    dead_letter_topic,
-    declare_topics,
-    invalid_topic,
-    plan_topics,
-)
+from eventproc.delivery.topics import declare_topics, plan_topics
 from eventproc.delivery.watchdog import ProgressWatch
 from eventproc.destinations import build_destinations
 from eventproc.destinations.business_server import DESTINATION_ID
@@ -77,13 +71,13 @@ def create_app(settings: Settings) -> EventprocApp:
     app.transport = Transport(app.conf.broker_consumer, app, ledger=ledger, tap=tap)
 
     producer = RecordProducer(settings)
-    directory = CustomerDirectory(settings, customers_topic(settings))
+    directory = CustomerDirectory(settings, settings.topics.customers)
     engines = _engines(settings, producer, tap)
     topics = RouterTopics(
         by_destination={engine.destination.id: engine.destination.topic for engine in engines.values()},
-        invalid=invalid_topic(settings),
-        dead_letter=dead_letter_topic(settings),
-        customers=customers_topic(settings),
+        invalid=settings.topics.invalid,
+        dead_letter=settings.topics.dead_letter,
+        customers=settings.topics.customers,
     )
     table = _routing_table(settings, set(engines))
     router = Router(
@@ -104,7 +98,7 @@ def create_app(settings: Settings) -> EventprocApp:
 
 def _faust_app(settings: Settings) -> EventprocApp:
     kafka, consumer, delivery = settings.events.queue.kafka, settings.consumer, settings.delivery
-    servers = ";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_server.split(","))
+    servers = ";".join(f"kafka://{server}" for server in kafka.bootstrap_servers)
 
     class ConfiguredWorker(Worker):
         shutdown_seconds = delivery.worker_shutdown_timeout_seconds
@@ -133,7 +127,7 @@ def _faust_app(settings: Settings) -> EventprocApp:
         key_serializer="raw",
         value_serializer="raw",
         autodiscover=False,
-        web_port=settings.web.port or settings.event_processor.port,
+        web_port=settings.web_port,
         web_bind=settings.web.host,
         logging_config=None,
         Worker=ConfiguredWorker,
@@ -160,7 +154,7 @@ def _credentials(settings: Settings) -> Any:
 
 
 def _engines(settings: Settings, producer: RecordProducer, tap: PartitionTap) -> dict[DestinationId, Engine]:
-    dead_letters = DeadLetterWriter(producer, dead_letter_topic(settings))
+    dead_letters = DeadLetterWriter(producer, settings.topics.dead_letter)
     clock = LoopClock()
     return {
         id_: Engine(

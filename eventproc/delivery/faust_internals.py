@@ -4,8 +4,8 @@
     Faust can commit past a record in flight (issues 606, 312), and acks the records that a stream skips in
     a rebalance. Only our watermarks are committed. Proof: tests/unit/delivery/test_faust_internals.py.
 ``ConsumerThread._commit``
-    Writes the metadata string, which Faust leaves empty. A broker that is away is no reason to crash. Bounded,
-    so that a stop is.
+    Writes the metadata string, which Faust leaves empty. A broker that is away is no reason to crash.
+    Bounded, so that a stop is.
 ``ConsumerThread.seek_to_committed``
     Reads the metadata back, in one request for all partitions instead of one for each. Without a commit it
     goes to the beginning instead of staying where it was.

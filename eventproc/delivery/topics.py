@@ -33,29 +33,14 @@ class TopicPlan:
     compacted: bool = False
 
 
-def invalid_topic(settings: Settings) -> str:
-    """Where records go that cannot be read."""
-    return settings.topics.prefix + "invalid"
-
-
-def dead_letter_topic(settings: Settings) -> str:
-    """Where events go that a destination will not take."""
-    return settings.topics.prefix + "dead-letter"
-
-
-def customers_topic(settings: Settings) -> str:
-    """The changelog of which clients a customer belongs to."""
-    return settings.topics.prefix + "customers"
-
-
 def plan_topics(settings: Settings, destination_topics: list[str]) -> list[TopicPlan]:
     """Every topic that this configuration needs, the anchor's own included, in case it is not there yet."""
     topics = settings.topics
     return [
         TopicPlan(topics.source, topics.partitions),
-        TopicPlan(invalid_topic(settings), 1, _milliseconds(topics.invalid_retention_hours)),
-        TopicPlan(dead_letter_topic(settings), 1, _milliseconds(topics.dead_letter_retention_hours)),
-        TopicPlan(customers_topic(settings), 1, compacted=True),
+        TopicPlan(topics.invalid, 1, _milliseconds(topics.invalid_retention_hours)),
+        TopicPlan(topics.dead_letter, 1, _milliseconds(topics.dead_letter_retention_hours)),
+        TopicPlan(topics.customers, 1, compacted=True),
         *(
             TopicPlan(name, topics.partitions, _milliseconds(topics.retention_hours))
             for name in destination_topics

@@ -10,6 +10,7 @@ from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import MoreInfoUrl, PayloadContext, Sep, client_body
 from settings import Settings
+from settings.sep import Sep6MoreInfoUrlSettings, Sep24MoreInfoUrlSettings
 
 _SEP_BY_KEY = {"sep6": Sep.SEP6, "sep12": Sep.SEP12, "sep24": Sep.SEP24, "sep31": Sep.SEP31}
 
@@ -19,10 +20,10 @@ def client_destinations(settings: Settings) -> list[Destination]:
     seed = settings.sep10.signing_seed
     if not settings.event_processor.client_status_callback.enabled or seed is None:
         return []
-    context = payload_context(settings)
     legacy = settings.client_status_callback.legacy_signature_header
     found = []
     for client in settings.clients:
+        context = payload_context(settings, client.name)
         for key, url in client.callback_urls.items():
             destination = client_destination_id(client.name, key)
             signature = StellarSignature(seed.get_secret_value(), signed_host(url), legacy_header=legacy)
@@ -49,21 +50,17 @@ def client_destination_id(client_name: str, key: str) -> DestinationId:
     return DestinationId(f"client.{client_name}.{key}")
 
 
-def payload_context(settings: Settings) -> PayloadContext:
-    """What bodies need beside the event: how to make ``more_info_url``."""
+def payload_context(settings: Settings, client_name: str) -> PayloadContext:
+    """What bodies need beside the event: how to make ``more_info_url``, and whose it is."""
+    sep6, sep24 = settings.sep6.more_info_url, settings.sep24.more_info_url
+    return PayloadContext(_more_info(sep6), _more_info(sep24), client_name)
 
-    def more_info(section: object) -> MoreInfoUrl | None:
-        secret = section.jwt_secret  # type: ignore[attr-defined]
-        if secret is None:
-            return None
-        return MoreInfoUrl(
-            base_url=section.base_url,  # type: ignore[attr-defined]
-            jwt_secret=secret.get_secret_value().encode(),
-            expiration_seconds=section.jwt_expiration,  # type: ignore[attr-defined]
-            txn_fields=tuple(section.txn_fields),  # type: ignore[attr-defined]
-        )
 
-    return PayloadContext(more_info(settings.sep6.more_info_url), more_info(settings.sep24.more_info_url))
+def _more_info(section: Sep6MoreInfoUrlSettings | Sep24MoreInfoUrlSettings) -> MoreInfoUrl | None:
+    if section.jwt_secret is None:
+        return None
+    secret = section.jwt_secret.get_secret_value().encode()
+    return MoreInfoUrl(section.base_url, secret, section.jwt_expiration, section.txn_fields)
 
 
 def _build_body(sep: Sep, context: PayloadContext, event: Event, timestamp_ms: int, now: float) -> bytes:  # noqa: ARG001 - one signature for all

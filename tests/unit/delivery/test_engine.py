@@ -48,6 +48,10 @@ class World:
         return [body.decode() for body in self.sender.sent]
 
     @property
+    def is_closed(self) -> bool:
+        return self.engine.breaker.state is BreakerState.CLOSED
+
+    @property
     def watermark(self) -> int | None:
         return self.engine.partitions[PARTITION].watermark
 
@@ -165,13 +169,13 @@ async def test_an_outage_opens_the_breaker_and_nothing_is_dead_lettered() -> Non
     for offset in range(200):
         world.accept(offset, f"t{offset}")
     await world.clock.advance(3600)
-    assert world.engine.breaker.state is not BreakerState.CLOSED
+    assert not world.is_closed
     assert world.dead.letters == []
     assert len(world.sent) < 64 + 100, "an endpoint that is down is asked by few probes"
     world.sender.script = lambda _body, _n: OK
     await world.clock.advance(120)
     assert world.engine.stats.deliveries == 200
-    assert world.engine.breaker.state is BreakerState.CLOSED
+    assert world.is_closed
     assert world.watermark == 200
 
 
