@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 import shutil
 import signal
 import sys
@@ -441,3 +442,53 @@ def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError, match="up"):
         child.terminate(0.3)
     assert child.exit_code == -signal.SIGKILL
+
+
+# --- the demo, which stands on all of them --------------------------------------------------------------------------
+
+
+def test_the_demo_delivers_every_sample_verified_and_ends(tmp_path: Path) -> None:
+    demo = _demo(tmp_path, "--once")
+    demo.start()
+    try:
+        code = demo.wait(100)
+    finally:
+        demo.kill()
+    assert code == 0, demo.log_tail()
+    last_line = demo.log_text().splitlines()[-1]
+    done, total = re.fullmatch(r"demo: (\d+) of (\d+) deliveries verified", last_line).groups()  # type: ignore[union-attr]
+    assert done == total
+    assert int(total) > 30
+
+
+def test_ctrl_c_ends_the_demo_and_everything_it_started(tmp_path: Path) -> None:
+    demo = _demo(tmp_path)
+    demo.start()
+    try:
+        deadline = time.monotonic() + 100
+        while "Ctrl-C ends the demo" not in demo.log_text():
+            assert demo.is_running, demo.log_tail()
+            assert time.monotonic() < deadline, demo.log_tail()
+            time.sleep(0.1)
+        children = _children(demo.pid)
+        assert len(children) == 2  # broker and worker
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(30)
+    finally:
+        demo.kill()
+    assert code == 0, demo.log_tail()
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def _demo(tmp_path: Path, *options: str) -> ChildProcess:
+    return ChildProcess(
+        [sys.executable, "-m", "demo", *options], log_file=tmp_path / "demo.log", cwd=CHECKOUT
+    )
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]

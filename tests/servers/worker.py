@@ -51,6 +51,7 @@ class WorkerProcess:
         python_path: folders for imports before the checkout.
         options: further arguments of ``faust worker``.
         web_port: of the pages; picked when None.
+        directory: for its log and data, kept afterwards; None: a temporary one.
     """
 
     def __init__(
@@ -61,9 +62,11 @@ class WorkerProcess:
         python_path: Sequence[Path] = (),
         options: Sequence[str] = (),
         web_port: int | None = None,
+        directory: Path | None = None,
     ) -> None:
         self.web_port = web_port or free_port()
-        self.directory = Path(tempfile.mkdtemp(prefix="worker-"))
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="worker-"))
+        self._keeps_directory = directory is not None
         command = [sys.executable, "-m", "faust", "-A", app, "--datadir", str(self.directory / "data")]
         command += ["worker", "-l", "info", "--web-port", str(self.web_port), *options]
         paths = os.pathsep.join(map(str, [*python_path, CHECKOUT]))
@@ -84,6 +87,11 @@ class WorkerProcess:
     def pid(self) -> int:
         """The id of its process."""
         return self.process.pid
+
+    @property
+    def log_file(self) -> Path:
+        """Where it logs to."""
+        return self.process.log_file
 
     @property
     def is_running(self) -> bool:
@@ -141,9 +149,10 @@ class WorkerProcess:
         return await asyncio.to_thread(self.process.wait, timeout_seconds)
 
     async def close(self) -> None:
-        """Ends it by whatever it takes and removes its directory."""
+        """Ends it by whatever it takes and removes its directory unless it was given one."""
         await asyncio.to_thread(self.process.stop)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if not self._keeps_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def log_text(self) -> str:
         """All that it has logged."""

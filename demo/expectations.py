@@ -1,0 +1,92 @@
+"""The sample events, and the deliveries that each must lead to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.servers.kafka import Record
+
+SAMPLES = Path(__file__).resolve().parents[1] / "tests" / "golden" / "samples"
+CLIENT_NAME = "reference"
+CLIENT_DOMAINS = ("wallet-server:8092", "wallet.example.com")
+BUSINESS_SERVER = "business server"
+WALLET = "wallet"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One record of the source topic."""
+
+    name: str
+    record: Record
+    is_readable: bool  # else it belongs in the invalid topic
+    event_id: str | None
+    type: str
+    status: str
+    sep_of_client: str | None  # the client's endpoint that gets it
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event at one endpoint."""
+
+    receiver: str
+    path: str
+    event_id: str
+
+
+def load_samples(directory: Path = SAMPLES) -> list[Sample]:
+    """All samples, by name."""
+    return [_as_sample(json.loads(path.read_text("utf-8"))) for path in sorted(directory.glob("*.json"))]
+
+
+def expected_deliveries(samples: Iterable[Sample]) -> set[Delivery]:
+    """Each readable event once to the business server, and once to the wallet if it is the wallet's."""
+    expected: set[Delivery] = set()
+    for sample in samples:
+        if not sample.is_readable or sample.event_id is None:
+            continue
+        expected.add(Delivery(BUSINESS_SERVER, "/event", sample.event_id))
+        if sample.sep_of_client is not None:
+            expected.add(Delivery(WALLET, f"/{sample.sep_of_client}", sample.event_id))
+    return expected
+
+
+def _as_sample(sample: dict[str, Any]) -> Sample:
+    source = sample["record"]
+    headers = {name: text.encode() for name, text in source["headers"].items()}
+    record = Record(
+        source["value"].encode(), None if source["key"] is None else source["key"].encode(), headers
+    )
+    # What the Anchor Platform could read is what has a body for the business server.
+    body = sample["business_server"]
+    transaction = (body or {}).get("payload", {}).get("transaction") or {}
+    return Sample(
+        name=sample["name"],
+        record=record,
+        is_readable=body is not None,
+        event_id=body["id"] if body else None,
+        type=body["type"] if body else "",
+        status=transaction.get("status") or "",
+        sep_of_client=_sep_of_client(sample, transaction) if body else None,
+    )
+
+
+def _sep_of_client(sample: dict[str, Any], transaction: dict[str, Any]) -> str | None:
+    """The SEP under which the wallet must hear of it.
+
+    The Anchor Platform sends everything to every client; here a client gets what names it. And the Anchor
+    Platform fails to build some bodies, which do arrive here.
+    """
+    names_client = (
+        transaction.get("client_name") == CLIENT_NAME or transaction.get("client_domain") in CLIENT_DOMAINS
+    )
+    if not names_client:
+        return None
+    if sample.get("anchor_platform_failed"):
+        return f"sep{transaction['sep']}"
+    return next(iter(sample["client"]), None)
