@@ -1,0 +1,228 @@
+"""Steps 1 to 3 at work, with a producer that acknowledges when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from typing_extensions import Self
+
+from agents.router import MAX_OUTSTANDING, Router, RouterTopics
+from eventproc.customer_index import CustomerIndex
+from eventproc.delivery.engine import InboundRecord
+from eventproc.identifiers import DestinationId
+from eventproc.payloads import Sep
+from eventproc.records import read_origin
+from eventproc.routing import ClientRule, RoutingTable
+from tests.fakes.clock import settle
+from tests.fakes.dead_letters import FakeFlow
+
+SOURCE = ("TRANSACTION", 0)
+BUSINESS, WALLET = DestinationId("callback-api"), DestinationId("client.w.sep24")
+
+
+@dataclass
+class FakeProducer:
+    sent: list[tuple[str, bytes | None, bytes | None, Any]] = field(default_factory=list)
+    futures: list[asyncio.Future[None]] = field(default_factory=list)
+    acknowledges: bool = True
+
+    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Any:
+        self.sent.append((topic, key, value, headers))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.futures.append(future)
+        if self.acknowledges:
+            future.set_result(None)
+        return future
+
+
+class FakeDirectory:
+    def __init__(self, *, ready: bool = True) -> None:
+        self.index = CustomerIndex()
+        self.ready = asyncio.Event()
+        if ready:
+            self.ready.set()
+
+
+class World:
+    def __init__(self, *, ready: bool = True, max_record_bytes: int = 10_000) -> None:
+        self.producer = FakeProducer()
+        self.flow = FakeFlow()
+        self.directory = FakeDirectory(ready=ready)
+        table = RoutingTable([ClientRule("w", endpoints={Sep.SEP24: WALLET})], BUSINESS)
+        topics = RouterTopics({BUSINESS: "to.business", WALLET: "to.wallet"}, "invalid", "dead", "customers")
+        parts: Any = (table, topics, self.producer, self.directory, self.flow)
+        self.router = Router(*parts, max_record_bytes=max_record_bytes)
+        self.router.assign(SOURCE, 0, "")
+
+    def accept(self, offset: int, value: bytes | None, headers: Any = ()) -> None:
+        self.router.accept(InboundRecord(SOURCE, offset, b"key", value, list(headers), 1_795_500_000_123))
+
+    @property
+    def watermark(self) -> int | None:
+        return self.router.partitions[SOURCE].watermark
+
+    async def run(self) -> None:
+        await self.router.maybe_start()
+        await settle()
+
+    async def __aenter__(self) -> Self:
+        await self.run()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.router.stop()
+
+
+def event(number: int, **members: Any) -> bytes:
+    transaction = {"id": f"t{number}", "sep": "24", "client_name": "w", **members}
+    return json.dumps(
+        {"type": "transaction_created", "id": f"e{number}", "transaction": transaction}
+    ).encode()
+
+
+async def test_an_event_goes_to_each_of_its_topics_untouched_and_re_keyed() -> None:
+    async with World() as world:
+        world.accept(0, event(1), [("traceparent", b"00-abc")])
+        await settle()
+        assert [(topic, key) for topic, key, _, _ in world.producer.sent] == [
+            ("to.business", b"t1"),
+            ("to.wallet", b"t1"),
+        ]
+        assert {value for _, _, value, _ in world.producer.sent} == {event(1)}
+        origin = read_origin(world.producer.sent[0][3])
+        assert (origin.event_id, origin.event_type) == ("e1", "transaction_created")
+        assert origin.traceparent == b"00-abc"
+        assert origin.source is not None
+        assert (origin.source.offset, origin.source.timestamp_ms) == (0, 1_795_500_000_123)
+        assert world.watermark == 1
+
+
+async def test_the_source_offset_moves_only_when_every_copy_is_acknowledged() -> None:
+    async with World() as world:
+        world.producer.acknowledges = False
+        world.accept(0, event(1))
+        world.accept(1, event(2))
+        await settle()
+        futures = world.producer.futures
+        futures[0].set_result(None)
+        futures[2].set_result(None)
+        futures[3].set_result(None)
+        await settle()
+        assert world.watermark == 0
+        futures[1].set_result(None)
+        await settle()
+        assert world.watermark == 2
+
+
+async def test_a_send_that_failed_for_good_ends_the_worker_and_nothing_more_is_sent() -> None:
+    world = World()
+    await world.run()
+    world.producer.acknowledges = False
+    world.accept(0, event(1))
+    await settle()
+    world.producer.futures[0].set_exception(ConnectionError("topic is gone"))
+    await settle()
+    world.accept(1, event(2))
+    await settle()
+    assert world.router.crashed
+    assert world.watermark == 0
+    assert len(world.producer.sent) == 2
+    await world.router.stop()
+
+
+async def test_nothing_is_routed_before_the_customer_index_is_loaded() -> None:
+    async with World(ready=False) as world:
+        world.accept(0, event(1))
+        await settle()
+        assert world.producer.sent == []
+        world.directory.ready.set()
+        await settle()
+        assert len(world.producer.sent) == 2
+
+
+async def test_what_is_learned_is_written_before_the_source_offset_moves() -> None:
+    async with World() as world:
+        world.producer.acknowledges = False
+        world.accept(0, event(1, creator={"id": "c"}))
+        await settle()
+        assert world.producer.sent[0][:3] == ("customers", b"c", b'["w"]')
+        for future in world.producer.futures[1:]:
+            future.set_result(None)
+        await settle()
+        assert world.watermark == 0
+        world.producer.futures[0].set_result(None)
+        await settle()
+        assert world.watermark == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(None, b"empty"), (b"{", b"not-json"), (b"[]", b"not-an-object"), (b"null", b"null")],
+)
+async def test_what_cannot_be_read_goes_to_the_invalid_topic(value: bytes | None, reason: bytes) -> None:
+    async with World() as world:
+        world.accept(0, value, [("type", b"x")])
+        await settle()
+        ((topic, key, sent, headers),) = world.producer.sent
+        assert (topic, key, sent) == ("invalid", b"key", value)
+        found = dict(headers)
+        assert found["invalid-reason"] == reason
+        assert found["type"] == b"x"
+        assert (found["source-topic"], found["source-offset"]) == (b"TRANSACTION", b"0")
+
+
+async def test_a_record_too_large_for_our_topics_leaves_a_pointer_and_blocks_nobody() -> None:
+    async with World(max_record_bytes=100) as world:
+        world.accept(0, event(1, message="x" * 100))
+        await settle()
+        ((topic, _, value, headers),) = world.producer.sent
+        assert (topic, value, dict(headers)["invalid-reason"]) == ("invalid", None, b"too-large")
+        assert world.watermark == 1
+
+
+async def test_a_sep_without_a_body_is_a_dead_letter_and_the_business_server_hears_of_it() -> None:
+    async with World() as world:
+        world.accept(0, event(1, sep="99"))
+        await settle()
+        assert [topic for topic, *_ in world.producer.sent] == ["to.business", "dead"]
+        assert dict(world.producer.sent[1][3])["dead-letter-destination"] == b"client.w"
+
+
+async def test_too_much_outstanding_pauses_the_source_and_less_resumes_it() -> None:
+    async with World() as world:
+        world.producer.acknowledges = False
+        for offset in range(MAX_OUTSTANDING + 1):
+            world.accept(offset, event(offset, client_name=None))
+        assert world.flow.paused == {SOURCE}
+        await settle()
+        for future in world.producer.futures:
+            future.set_result(None)
+        await settle()
+        assert world.flow.paused == set()
+
+
+async def test_a_drain_waits_for_what_is_under_way() -> None:
+    async with World() as world:
+        world.producer.acknowledges = False
+        world.accept(0, event(1))
+        await settle()
+        draining = asyncio.ensure_future(world.router.drain(5))
+        await settle()
+        assert not draining.done()
+        for future in world.producer.futures:
+            future.set_result(None)
+        await asyncio.wait_for(draining, 1)
+        assert world.watermark == 1
+
+
+async def test_a_drain_ends_within_its_bound_when_the_broker_is_away() -> None:
+    async with World() as world:
+        world.producer.acknowledges = False
+        world.accept(0, event(1))
+        await settle()
+        await asyncio.wait_for(world.router.drain(0.01), 2)
+        assert world.watermark == 0
