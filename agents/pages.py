@@ -54,6 +54,6 @@ def _not_ready(app: Any) -> list[str]:
         problems.append("customer index is being loaded")
     if not app.parts.router.partitions and not any(e.partitions for e in app.parts.engines.values()):
         problems.append("no partitions assigned yet")
-    if app.parts.watch.stuck_seconds > app.parts.settings.delivery.stuck_after_seconds / 2:
+    if app.parts.watch.is_suspicious:
         problems.append(f"{app.parts.watch.stuck_at} does not get on")
     return problems

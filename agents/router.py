@@ -159,6 +159,11 @@ class Router(Service):
         self._paused = False
 
     @property
+    def is_holding_back(self) -> bool:
+        """Whether too much is under way, so that the source is paused."""
+        return self._paused
+
+    @property
     def outstanding(self) -> int:
         """Records accepted whose copies are not all acknowledged."""
         return len(self._queue) + self._outstanding

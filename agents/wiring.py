@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -15,14 +17,14 @@ from agents.sink import feed
 from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
-from eventproc.delivery.engine import Engine, EngineParts
+from eventproc.delivery.engine import Engine, EngineParts, Partition
 from eventproc.delivery.faust_internals import PartitionTap, Transport, Worker
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.sender import HttpSender
 from eventproc.delivery.topics import declare_topics, plan_topics
-from eventproc.delivery.watchdog import ProgressWatch
+from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
 from eventproc.destinations import build_destinations
 from eventproc.destinations.business_server import DESTINATION_ID
 from eventproc.destinations.client_endpoint import client_endpoints
@@ -88,7 +90,11 @@ def create_app(settings: Settings) -> EventprocApp:
     for engine in engines.values():
         _add_agent(app, ledger, engine.destination.topic, engine, f"sink.{engine.destination.id}")
 
-    watch = ProgressWatch(app, router, engines, settings.delivery.stuck_after_seconds)
+    watch = ProgressWatch(
+        partial(_pulses, app, router, engines),
+        lambda: app.rebalancing,
+        settings.delivery.stuck_after_seconds,
+    )
     app.parts = Parts(settings, router, engines, ledger, directory, watch)
     app.foundation = (producer, directory, router, watch)
     _hand_over_in_rebalances(app, settings)
@@ -185,6 +191,21 @@ def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name
     ledger.register(topic, handler)
     channel = app.topic(topic, key_serializer="raw", value_serializer="raw", internal=False)
     app.agent(channel, name=name)(feed(handler))
+
+
+def _pulses(app: EventprocApp, router: Router, engines: dict[DestinationId, Engine]) -> Iterator[Pulse]:
+    """Everything in a worker that has to get on."""
+    assigned = app.consumer.assignment()
+
+    def highwater(partition: Partition) -> int | None:
+        return app.consumer.highwater(partition) if partition in assigned else None
+
+    yield Pulse("router", sum(p.watermark or 0 for p in router.partitions.values()), router.outstanding > 0)
+    yield reading_pulse("source", router.partitions, highwater, is_paused=router.is_holding_back)
+    for engine in engines.values():
+        yield engine_pulse(engine)
+        name = engine.destination.id
+        yield reading_pulse(name, engine.partitions, highwater, is_paused=engine.is_holding_back)
 
 
 def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:

@@ -110,6 +110,11 @@ class PartitionProgress:
         return len(self._open)
 
     @property
+    def next_offset(self) -> int | None:
+        """The offset after the last one offered; None before the first record of a fresh group."""
+        return self._next
+
+    @property
     def watermark(self) -> Offset | None:
         """The offset below which everything is done; None before the first record."""
         for offset in self._open:

@@ -1,20 +1,23 @@
 """Tells a worker that is stuck from one that waits for good reason, and ends the stuck one.
 
-Stuck: records are there, nothing is done for a while, and no breaker is open, no operator has paused, nothing
-waits for its next try. Such a worker reports itself not ready and leaves, for its supervisor to start anew.
+Stuck: there is lag, or there are records in hand, and neither a read nor a delivery nor an attempt happens
+for a while, although no breaker is open, no operator has paused, and nothing merely waits for its next try.
+Such a worker reports itself not ready and leaves, for its supervisor to start anew.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import structlog
 from mode import Service
 
 from eventproc.breaker import BreakerState
-from eventproc.delivery.engine import Engine
+from eventproc.delivery.engine import Engine, Partition
 from eventproc.errors import EventprocError
-from eventproc.identifiers import DestinationId
+from eventproc.watermark import PartitionProgress
 
 log = structlog.stdlib.get_logger("eventproc")
 
@@ -25,12 +28,13 @@ class StuckError(EventprocError):
     """The worker has work and does not get on with it."""
 
 
-class RouterView(Protocol):
-    """What the watch sees of the router."""
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """One look at one part: ``done`` changes whenever it gets on; ``should_move`` says that it ought to."""
 
-    @property
-    def outstanding(self) -> int:
-        """Records accepted and not done."""
+    name: str
+    done: int
+    should_move: bool
 
 
 class ProgressWatch(Service):
@@ -38,20 +42,23 @@ class ProgressWatch(Service):
 
     def __init__(
         self,
-        app: Any,
-        router: RouterView,
-        engines: dict[DestinationId, Engine],
+        pulses: Callable[[], Iterable[Pulse]],
+        is_rebalancing: Callable[[], bool],
         limit_seconds: float,
         **kwargs: Any,
     ) -> None:
-        self._app = app
-        self._router = router
-        self._engines = engines
+        self._pulses = pulses
+        self._is_rebalancing = is_rebalancing
         self._limit_seconds = limit_seconds
         self._last: dict[str, tuple[int, float]] = {}
         self.stuck_seconds = 0.0
         self.stuck_at = ""
         super().__init__(**kwargs)
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Half of the bound is over: not ready, though not given up yet."""
+        return self.stuck_seconds > self._limit_seconds / 2
 
     @Service.task
     async def _look(self) -> None:
@@ -64,34 +71,54 @@ class ProgressWatch(Service):
                 return
 
     def look(self, now: float) -> None:
-        """Compare what is done with the last look."""
+        """Compare with the last look; ``now`` in seconds of any clock that only grows."""
         self.stuck_seconds, self.stuck_at = 0.0, ""
-        if self._app.rebalancing:
+        if self._is_rebalancing():
             self._last.clear()
             return
-        for name, done, has_work in self._progress():
-            before, since = self._last.get(name, (done, now))
-            if not has_work or done != before:
+        for pulse in self._pulses():
+            before, since = self._last.get(pulse.name, (pulse.done, now))
+            if not pulse.should_move or pulse.done != before:
                 since = now
-            self._last[name] = (done, since)
+            self._last[pulse.name] = (pulse.done, since)
             if now - since > self.stuck_seconds:
-                self.stuck_seconds, self.stuck_at = now - since, name
-
-    def _progress(self) -> list[tuple[str, int, bool]]:
-        found = [
-            ("router", _positions(self._router), self._router.outstanding > 0),
-        ]
-        for engine in self._engines.values():
-            stats = engine.stats
-            done = stats.deliveries + stats.dead_lettered + stats.attempt_latency.count
-            waits_for_reason = (
-                engine.breaker.state is not BreakerState.CLOSED
-                or engine.is_paused_by_operator
-                or engine.waits_only_for_retries
-            )
-            found.append((engine.destination.id, done, engine.waiting > 0 and not waits_for_reason))
-        return found
+                self.stuck_seconds, self.stuck_at = now - since, pulse.name
 
 
-def _positions(router: Any) -> int:
-    return sum(progress.watermark or 0 for progress in router.partitions.values())
+def lag(partitions: Mapping[Partition, PartitionProgress], highwater: Callable[[Any], int | None]) -> int:
+    """Records in Kafka that are not done, as far as the last fetch knew."""
+    total = 0
+    for partition, progress in partitions.items():
+        end, watermark = highwater(partition), progress.watermark
+        if end is not None and watermark is not None:
+            total += max(0, end - watermark)
+    return total
+
+
+def reading_pulse(
+    name: str,
+    partitions: Mapping[Partition, PartitionProgress],
+    highwater: Callable[[Any], int | None],
+    *,
+    is_paused: bool,
+) -> Pulse:
+    """Whether a topic's records arrive: there are some beyond what was read, and nobody has shut the tap."""
+    unread = sum(
+        1
+        for partition, progress in partitions.items()
+        if progress.next_offset is not None and (highwater(partition) or 0) > progress.next_offset
+    )
+    done = sum(progress.next_offset or 0 for progress in partitions.values())
+    return Pulse(f"reading {name}", done, unread > 0 and not is_paused)
+
+
+def engine_pulse(engine: Engine) -> Pulse:
+    """Whether a destination's events in hand get on."""
+    stats = engine.stats
+    waits_for_good_reason = (
+        engine.breaker.state is not BreakerState.CLOSED
+        or engine.is_paused_by_operator
+        or engine.waits_only_for_retries
+    )
+    done = stats.deliveries + stats.dead_lettered + stats.attempt_latency.count
+    return Pulse(engine.destination.id, done, engine.waiting > 0 and not waits_for_good_reason)
