@@ -17,8 +17,9 @@ from agents.sink import feed
 from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
-from eventproc.delivery.engine import Engine, EngineParts, Partition
+from eventproc.delivery.engine import Engine, EngineParts, LaneHolds, Partition
 from eventproc.delivery.faust_internals import PartitionTap, Transport, Worker
+from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
@@ -70,11 +71,18 @@ def create_app(settings: Settings) -> EventprocApp:
     """Everything of one worker, put together; nothing is connected yet."""
     ledger, tap = Ledger(), PartitionTap()
     app = _faust_app(settings)
-    app.transport = Transport(app.conf.broker_consumer, app, ledger=ledger, tap=tap)
+    app.transport = Transport(
+        app.conf.broker_consumer,
+        app,
+        ledger=ledger,
+        tap=tap,
+        fetch_max_wait_ms=settings.consumer.fetch_max_wait_milliseconds,
+    )
 
     producer = RecordProducer(settings)
     directory = CustomerDirectory(settings, settings.topics.customers)
-    engines = _engines(settings, producer, tap)
+    held = _held_lanes(settings)
+    engines = _engines(settings, producer, tap, held or UnsharedHolds())
     topics = RouterTopics(
         by_destination={engine.destination.id: engine.destination.topic for engine in engines.values()},
         invalid=settings.topics.invalid,
@@ -96,7 +104,7 @@ def create_app(settings: Settings) -> EventprocApp:
         settings.delivery.stuck_after_seconds,
     )
     app.parts = Parts(settings, router, engines, ledger, directory, watch)
-    app.foundation = (producer, directory, router, watch)
+    app.foundation = (producer, directory, *([held] if held else []), router, watch)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)
     return app
@@ -159,14 +167,25 @@ def _credentials(settings: Settings) -> Any:
     )
 
 
-def _engines(settings: Settings, producer: RecordProducer, tap: PartitionTap) -> dict[DestinationId, Engine]:
+def _held_lanes(settings: Settings) -> HeldLanes | None:
+    """Only who holds transactions needs to follow the dead-letter topic."""
+    if settings.delivery.on_dead_letter != "hold_transaction":
+        return None
+    return HeldLanes(settings, settings.topics.dead_letter)
+
+
+def _engines(
+    settings: Settings, producer: RecordProducer, tap: PartitionTap, holds: LaneHolds
+) -> dict[DestinationId, Engine]:
     dead_letters = DeadLetterWriter(producer, settings.topics.dead_letter)
     clock = LoopClock()
     return {
         id_: Engine(
             destination,
             settings.delivery,
-            EngineParts(HttpSender(destination.endpoint, settings.delivery), dead_letters, tap, clock),
+            EngineParts(
+                HttpSender(destination.endpoint, settings.delivery), dead_letters, tap, clock, holds=holds
+            ),
         )
         for id_, destination in build_destinations(settings).items()
     }

@@ -3,6 +3,10 @@
 One topic for all destinations; key = destination and event id. Beside the dead letters the topic holds short
 notes, with the same key, an empty value and the header ``note``: ``redriven`` when an operator sent the event
 again. Who reads the topic from its start therefore knows which dead letters still wait.
+
+A note names the dead letter it is about by its offset: a redriven event can fail again before its note is
+written, and that second dead letter must not be taken for the first. It also names where the event was put,
+for ``on_dead_letter: hold_transaction``: what stands before that place must not overtake it.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ EXCERPT: Final = "dead-letter-response"
 AT: Final = "dead-letter-at"
 NOTE: Final = "note"
 NOTE_REDRIVEN: Final = b"redriven"
+NOTE_UNTIL: Final = "dead-letter-offset"
+NOTE_PARTITION: Final = "redriven-partition"
+NOTE_OFFSET: Final = "redriven-offset"
 EXCERPT_BYTES: Final = 512
 
 
@@ -83,6 +90,20 @@ def dead_letter_headers(letter: DeadLetter, original: Headers, at: str) -> Heade
     return headers
 
 
-def redriven_note(destination: DestinationId, at: str) -> Headers:
-    """The headers of the note that a dead letter was sent again."""
-    return [(NOTE, NOTE_REDRIVEN), (DESTINATION, destination.encode()), (AT, at.encode())]
+def redriven_note(
+    destination: DestinationId, lane: LaneKey, at: str, until: int, place: tuple[int, int]
+) -> Headers:
+    """The headers of the note that a dead letter was sent again.
+
+    ``until`` is the offset of its newest copy in the dead-letter topic; ``place`` is the partition and the
+    offset that the event now has in its destination's topic.
+    """
+    return [
+        (NOTE, NOTE_REDRIVEN),
+        (DESTINATION, destination.encode()),
+        (LANE, lane.encode("utf-8", "replace")),
+        (AT, at.encode()),
+        (NOTE_UNTIL, b"%d" % until),
+        (NOTE_PARTITION, b"%d" % place[0]),
+        (NOTE_OFFSET, b"%d" % place[1]),
+    ]

@@ -23,6 +23,7 @@ from eventproc.backoff import RetryPolicy
 from eventproc.breaker import Breaker, BreakerState, Evidence
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, from_outcome
 from eventproc.delivery.clock import Clock, Timer
+from eventproc.delivery.held_lanes import UnsharedHolds
 from eventproc.delivery.sender import Sender
 from eventproc.delivery.stats import DestinationStats
 from eventproc.destinations import Destination
@@ -33,12 +34,16 @@ from eventproc.lanes import Lane, Lanes
 from eventproc.order_guard import Instant, OrderGuard, updated_at
 from eventproc.outcomes import Delivered, Failed, Outcome, Rejected, Unbuildable, judge
 from eventproc.records import Headers, Origin, read_origin
+from eventproc.redrive import LaneId
 from eventproc.watermark import CommitPoint, MetadataError, PartitionProgress
 from settings.delivery import DeliverySettings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
 RESUME_SHARE: Final = 0.5
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""Beside ``delivery.max_waiting``, which counts: a few large events must not fill the memory either."""
+
 CANCEL_SECONDS: Final = 1.0
 JSON_CONTENT_TYPE: Final = "application/json; charset=utf-8"
 
@@ -75,6 +80,29 @@ class FlowControl(Protocol):
         """Fetch from these again."""
 
 
+class LaneHolds(Protocol):
+    """Which lanes wait behind a dead letter of theirs; see ``held_lanes.py``."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the answers can be relied on for the partitions that are ours."""
+
+    def refresh(self, when_current: Callable[[], None]) -> None:
+        """Partitions are ours: read what others have written, then call back."""
+
+    async def caught_up(self) -> None:
+        """Wait until everything written by now has been read."""
+
+    def announce(self, lane: LaneId, event_id: str, redriven: str | None) -> None:
+        """A dead letter is about to be written."""
+
+    def retract(self, lane: LaneId, event_id: str, redriven: str | None) -> None:
+        """It was not written."""
+
+    def is_held(self, lane: LaneId, partition: int, offset: int, redriven: str | None) -> bool:
+        """Whether the record at this place must follow its lane's dead letters."""
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     """One event on its way to this destination."""
@@ -98,13 +126,17 @@ class _Body:
 
 @dataclass(slots=True)
 class EngineParts:
-    """What an engine is given; ``draw`` returns a uniform number in [0, 1)."""
+    """What an engine is given; ``draw`` returns a uniform number in [0, 1).
+
+    ``holds`` matters for ``on_dead_letter: hold_transaction`` alone.
+    """
 
     sender: Sender
     dead_letters: DeadLetterSink
     flow: FlowControl
     clock: Clock
     draw: Callable[[], float] = field(default=random.random)
+    holds: LaneHolds = field(default_factory=UnsharedHolds)
 
 
 class Engine:
@@ -135,9 +167,10 @@ class Engine:
         )
         self._partitions: dict[Partition, PartitionProgress] = {}
         self._lanes: Lanes[_Job] = Lanes()
+        self._waiting_bytes = 0
         self._evidence = Evidence()
         self._guard = OrderGuard()
-        self._held: set[LaneKey] = set()
+        self._holds = parts.holds if delivery.on_dead_letter == "hold_transaction" else None
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: Timer | None = None
         self._paused = False
@@ -159,6 +192,8 @@ class Engine:
             progress = PartitionProgress(committed)
         self._partitions[partition] = progress
         self._draining = False
+        if self._holds is not None:
+            self._holds.refresh(self._start)
         if self._paused:
             self._flow.pause([partition])
 
@@ -173,7 +208,8 @@ class Engine:
             return
         job = _Job(record, origin, self._clock.monotonic())
         self._lanes.add(_lane_of(record, origin), job)
-        if self._lanes.waiting > self._delivery.max_waiting:
+        self._waiting_bytes += len(record.value or b"")
+        if self._lanes.waiting > self._delivery.max_waiting or self._waiting_bytes > MAX_WAITING_BYTES:
             self._pause()
         self._start()
 
@@ -202,8 +238,11 @@ class Engine:
     def release(self) -> None:
         """Forget every partition and everything that waits: they belong to somebody else from now on."""
         self._cancel_timer()
+        for worker in self._workers:
+            worker.cancel()
         self._partitions.clear()
         self._lanes = Lanes()
+        self._waiting_bytes = 0
         self._paused = False
 
     async def close(self) -> None:
@@ -220,6 +259,11 @@ class Engine:
         """Go on after ``pause``."""
         self._operator_pause = False
         self._start()
+
+    @property
+    def is_holding_back(self) -> bool:
+        """Whether too much waits, so that the partitions are paused."""
+        return self._paused
 
     @property
     def is_paused_by_operator(self) -> bool:
@@ -255,7 +299,7 @@ class Engine:
 
     def _start(self) -> None:
         """Start workers for what is ready, as far as the breaker allows, and set the timer for the rest."""
-        if self._draining or self._operator_pause:
+        if self._draining or self._operator_pause or not self._knows_holds:
             return
         while (lane := self._take(len(self._workers))) is not None:
             worker = asyncio.get_running_loop().create_task(self._work(lane))
@@ -263,7 +307,7 @@ class Engine:
         self._set_timer()
 
     def _take(self, busy: int) -> Lane[_Job] | None:
-        if self._draining or self._operator_pause:
+        if self._draining or self._operator_pause or not self._knows_holds:
             return None
         now = self._clock.monotonic()
         before = self.breaker.state
@@ -277,6 +321,10 @@ class Engine:
                     log.debug("breaker.probing", destination=self.destination.id)
             return lane
         return self._lanes.take(now)
+
+    @property
+    def _knows_holds(self) -> bool:
+        return self._holds is None or self._holds.is_current
 
     async def _work(self, first: Lane[_Job]) -> None:
         lane: Lane[_Job] | None = first
@@ -303,7 +351,7 @@ class Engine:
     async def _attempt(self, lane: Lane[_Job]) -> None:
         """Steps 5 to 11 for the head of one lane."""
         job = lane.items[0]
-        if lane.key in self._held:
+        if self._holds is not None and await self._is_held(self._holds, lane, job):
             await self._give_up(lane, job, self._held_letter(lane.key))
             return
         body = self._build(job)
@@ -406,7 +454,7 @@ class Engine:
     async def _give_up(self, lane: Lane[_Job], job: _Job, letter: DeadLetter) -> None:
         """Step 11. The record counts as done only after the dead-letter topic has acknowledged."""
         try:
-            await self._dead_letters.put(letter, job.record)
+            await self._write(letter, job)
         except Exception as error:  # noqa: BLE001 - whatever the producer raises, the event must wait, not vanish
             log.warning(
                 "dead_letter.not_written",
@@ -427,9 +475,32 @@ class Engine:
             attempts=letter.attempts,
             status=letter.status,
         )
-        if self._delivery.on_dead_letter == "hold_transaction":
-            self._held.add(lane.key)
         self._finish(lane, job)
+
+    async def _write(self, letter: DeadLetter, job: _Job) -> None:
+        if self._holds is None:
+            await self._dead_letters.put(letter, job.record)
+            return
+        lane, event_id, redriven = (letter.destination, letter.lane), job.origin.event_id, job.origin.redriven
+        self._holds.announce(lane, event_id, redriven)
+        try:
+            await self._dead_letters.put(letter, job.record)
+        except BaseException:
+            self._holds.retract(lane, event_id, redriven)
+            raise
+
+    async def _is_held(self, holds: LaneHolds, lane: Lane[_Job], job: _Job) -> bool:
+        """Asked twice: the first answer may be from before a redrive."""
+        question = (
+            (self.destination.id, lane.key),
+            job.record.partition[1],
+            job.record.offset,
+            job.origin.redriven,
+        )
+        if not holds.is_held(*question):
+            return False
+        await holds.caught_up()
+        return holds.is_held(*question)
 
     def _held_letter(self, lane: LaneKey) -> DeadLetter:
         return DeadLetter(
@@ -446,7 +517,12 @@ class Engine:
         self._lanes.finish(lane)
         if (progress := self._partitions.get(job.record.partition)) is not None:
             progress.done(job.record.offset)
-        if self._paused and self._lanes.waiting <= self._delivery.max_waiting * RESUME_SHARE:
+        self._waiting_bytes -= len(job.record.value or b"")
+        if (
+            self._paused
+            and self._lanes.waiting <= self._delivery.max_waiting * RESUME_SHARE
+            and self._waiting_bytes <= MAX_WAITING_BYTES * RESUME_SHARE
+        ):
             self._paused = False
             self._flow.resume(self._partitions)
 
