@@ -38,6 +38,7 @@ from eventproc.watermark import CommitPoint, MetadataError, PartitionProgress
 log = structlog.stdlib.get_logger("eventproc.router")
 
 MAX_OUTSTANDING: Final = 4000
+MAX_OUTSTANDING_BYTES: Final = 64 * 1024 * 1024
 RESUME_SHARE: Final = 0.5
 INVALID_REASON: Final = "invalid-reason"
 INVALID_DETAIL: Final = "invalid-detail"
@@ -67,11 +68,12 @@ class RouterStats:
 class _Pending:
     """A source record whose copies are under way."""
 
-    __slots__ = ("left", "offset", "partition")
+    __slots__ = ("left", "offset", "partition", "value_bytes")
 
-    def __init__(self, partition: Partition, offset: int, left: int) -> None:
+    def __init__(self, partition: Partition, offset: int, value_bytes: int, left: int) -> None:
         self.partition = partition
         self.offset = offset
+        self.value_bytes = value_bytes
         self.left = left
 
 
@@ -102,6 +104,7 @@ class Router(Service):
         self._idle = asyncio.Event()
         self._idle.set()
         self._outstanding = 0
+        self._outstanding_bytes = 0
         self._paused = False
         self._draining = False
         super().__init__(**kwargs)
@@ -129,7 +132,10 @@ class Router(Service):
             return
         self._queue.append(record)
         self._wake.set()
-        if not self._paused and len(self._queue) + self._outstanding > MAX_OUTSTANDING:
+        self._outstanding_bytes += len(record.value or b"")
+        if not self._paused and (
+            self.outstanding > MAX_OUTSTANDING or self._outstanding_bytes > MAX_OUTSTANDING_BYTES
+        ):
             self._paused = True
             self._flow.pause(self._partitions)
 
@@ -146,7 +152,7 @@ class Router(Service):
     async def drain(self, timeout_seconds: float) -> None:
         """Send nothing more; wait within the bound for what is under way."""
         self._draining = True
-        self._queue.clear()
+        self._clear_queue()
         try:
             await asyncio.wait_for(self._idle.wait(), timeout_seconds)
         except asyncio.TimeoutError:
@@ -155,7 +161,7 @@ class Router(Service):
     def release(self) -> None:
         """No source partition is ours any more."""
         self._partitions.clear()
-        self._queue.clear()
+        self._clear_queue()
         self._paused = False
 
     @property
@@ -186,13 +192,11 @@ class Router(Service):
 
     async def _route(self, record: InboundRecord) -> None:
         copies = list(self._copies(record))
-        progress = self._partitions.get(record.partition)
-        if not copies:
-            if progress is not None:
-                progress.done(record.offset)
-            return
-        pending = _Pending(record.partition, record.offset, len(copies))
+        pending = _Pending(record.partition, record.offset, len(record.value or b""), len(copies))
         self._outstanding += 1
+        if not copies:
+            self._done(pending)
+            return
         self._idle.clear()
         acknowledged = partial(self._acknowledged, pending)
         for topic, key, value, headers in copies:
@@ -269,23 +273,34 @@ class Router(Service):
             self._end_at_failure(pending, error)
             return
         pending.left -= 1
-        if pending.left:
-            return
+        if not pending.left:
+            self._done(pending)
+
+    def _done(self, pending: _Pending) -> None:
         self._outstanding -= 1
+        self._outstanding_bytes -= pending.value_bytes
         if (progress := self._partitions.get(pending.partition)) is not None:
             progress.done(pending.offset)
         if self._outstanding == 0:
             self._idle.set()
-        if self._paused and self.outstanding <= MAX_OUTSTANDING * RESUME_SHARE:
+        if (
+            self._paused
+            and self.outstanding <= MAX_OUTSTANDING * RESUME_SHARE
+            and self._outstanding_bytes <= MAX_OUTSTANDING_BYTES * RESUME_SHARE
+        ):
             self._paused = False
             self._flow.resume(self._partitions)
+
+    def _clear_queue(self) -> None:
+        self._outstanding_bytes -= sum(len(record.value or b"") for record in self._queue)
+        self._queue.clear()
 
     def _end_at_failure(self, pending: _Pending, error: BaseException) -> None:
         """A send that failed for good ends the worker: going on would leave a gap in the source's order."""
         if self.should_stop or self._draining:
             return
         self._draining = True
-        self._queue.clear()
+        self._clear_queue()
         log.critical(
             "router.send_failed", partition=pending.partition, offset=pending.offset, problem=repr(error)
         )

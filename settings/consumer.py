@@ -16,5 +16,6 @@ class ConsumerSettings(Section):
     heartbeat_interval_seconds: Seconds
     # One poll must stay far below Faust's stream buffer of 4096, or a full stream stops all others.
     max_poll_records: Annotated[int, Field(ge=1, le=500)]
+    fetch_max_wait_milliseconds: Annotated[int, Field(ge=1, le=1500)]
     group_instance_id: Text | None
     connect_attempts_seconds: Seconds

@@ -7,8 +7,12 @@
     Writes the metadata string, which Faust leaves empty. A broker that is away is no reason to crash.
     Bounded, so that a stop is.
 ``ConsumerThread.seek_to_committed``
-    Reads the metadata back, in one request for all partitions instead of one for each. Without a commit it
-    goes to the beginning instead of staying where it was.
+    Reads the metadata back, in one request for all partitions instead of one for each. Without a commit, or
+    with one beyond the partition's end (it was cut back, or made anew), it goes to the beginning: staying
+    where it was would drop what is there.
+``ConsumerThread._create_worker_consumer``
+    Reads the metadata back, in one request for all partitions instead of one each. Without a commit, or
+    the one fetch it has open, so a record then waits as long as the fetch: 1.3 s measured, 0.02 s at 20 ms.
 ``ConsumerThread._fetch_records``
     Pauses single partitions at the fetch. Faust's own ``pause_partitions`` drops what was fetched of them
     already, and then takes the hole for a gap.
@@ -75,6 +79,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     consumer: Consumer
 
+    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
+        return consumer
+
     async def seek_to_committed(self) -> Mapping[TP, int | None]:
         """Seek to the committed offsets, and keep the metadata for the loop to read."""
         return await self.call_thread(self._seek_to_committed)  # type: ignore[no-any-return]
@@ -83,10 +92,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer: AIOKafkaConsumer = self._ensure_consumer()
         partitions = list(consumer.assignment())
         fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
+        ends = await consumer.end_offsets([tp for tp, found in fetched.items() if found.metadata])
         positions: dict[Partition, tuple[int | None, str]] = {}
         fresh = []
         for partition in partitions:
             found = fetched.get(partition)
+            if found is not None and found.offset > ends.get(partition, found.offset):
+                log.warning("partition.cut_back", partition=tuple(partition), committed=found.offset)
+                found = None
             if found is not None and found.offset >= 0:
                 consumer.seek(partition, found.offset)
                 positions[TP(*partition)] = (found.offset, found.metadata or "")
@@ -159,7 +172,7 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Seek to the committed offsets and hand the assignment to the ledger."""
         await super().perform_seek()
-        self.ledger.assigned(self.positions)
+        self.ledger.assigned(self.positions, self.app.consumer_generation_id)
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:  # noqa: ARG002 - Faust's signature
         self._acked.clear()
@@ -180,9 +193,12 @@ class Transport(driver.Transport):
 
     Consumer = Consumer
 
-    def __init__(self, *args: Any, ledger: Ledger, tap: PartitionTap, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, ledger: Ledger, tap: PartitionTap, fetch_max_wait_ms: int, **kwargs: Any
+    ) -> None:
         self.ledger = ledger
         self.tap = tap
+        self.fetch_max_wait_ms = fetch_max_wait_ms
         super().__init__(*args, **kwargs)
 
 

@@ -43,13 +43,21 @@ class Ledger:
 
     def __init__(self) -> None:
         self._handlers: dict[str, PartitionHandler] = {}
+        self._generation: int | None = None
 
     def register(self, topic: str, handler: PartitionHandler) -> None:
         """``handler`` works on ``topic``."""
         self._handlers[topic] = handler
 
-    def assigned(self, positions: Mapping[Partition, tuple[int | None, str]]) -> None:
-        """Partitions are ours, each with its committed offset (None: nothing committed) and metadata."""
+    def assigned(self, positions: Mapping[Partition, tuple[int | None, str]], generation: int) -> None:
+        """Partitions are ours, each with its committed offset (None: nothing committed) and metadata.
+
+        Faust also asks in the middle of a rebalance, when the old assignment still stands; what it said then
+        is void in the next generation of the group.
+        """
+        if generation != self._generation:
+            self.release()
+            self._generation = generation
         for partition, (committed, metadata) in positions.items():
             if (handler := self._handlers.get(partition[0])) is not None:
                 handler.assign(partition, committed, metadata)

@@ -7,6 +7,7 @@ response read up to a bound. Whatever aiohttp raises becomes a ``NoResponse`` he
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from typing import Final, Protocol
 
@@ -23,6 +24,9 @@ KEEPALIVE_SECONDS: Final = 4.0
 
 SUCCESS_BODY_SECONDS: Final = 1.0
 """How long the body of a 2xx is awaited, only to keep the connection; the event is delivered either way."""
+
+LARGE_BODY_BYTES: Final = 1 << 20
+"""From here on aiohttp wants a stream: raw bytes are written at once and hold up the loop."""
 
 
 class Sender(Protocol):
@@ -54,7 +58,7 @@ class HttpSender:
         try:
             response = await session.post(
                 self._url,
-                data=body,
+                data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._delivery.proxy_url,

@@ -53,7 +53,8 @@ def test_only_our_watermarks_are_committed() -> None:
 
 
 class FakeAiokafka:
-    def __init__(self, error: BaseException | None = None, *, hang: bool = False) -> None:
+    def __init__(self, error: BaseException | None = None, *, hang: bool = False, end: int = 100) -> None:
+        self.end = end
         self.commits: list[Any] = []
         self.sought: dict[Any, int | str] = {}
         self.error = error
@@ -69,6 +70,9 @@ class FakeAiokafka:
         if self.error is not None:
             raise self.error
         self.commits.append(offsets)
+
+    async def end_offsets(self, partitions: Any) -> dict[Any, int]:
+        return dict.fromkeys(partitions, self.end)
 
     async def fetch_committed_offsets(self, partitions: Any) -> dict[Any, OffsetAndMetadata]:
         assert set(partitions) == self.assignment(), "one request for all"
@@ -114,6 +118,13 @@ async def test_positions_come_with_their_metadata_and_without_a_commit_from_the_
     assert await one._seek_to_committed() == {A: 7, B: None}
     assert aiokafka.sought == {A: 7, B: "beginning"}
     assert one.consumer.positions == {A: (7, "meta"), B: (None, "")}
+
+
+async def test_a_partition_that_was_cut_back_is_read_from_its_beginning() -> None:
+    """Otherwise everything below the old commit would be dropped as read already."""
+    aiokafka = FakeAiokafka(end=6)
+    assert await thread(aiokafka)._seek_to_committed() == {A: None, B: None}
+    assert aiokafka.sought == {A: "beginning", B: "beginning"}
 
 
 async def test_a_paused_partition_is_not_fetched_and_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
