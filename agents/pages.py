@@ -52,8 +52,9 @@ def _not_ready(app: Any) -> list[str]:
         problems.append("rebalancing")
     if not app.parts.directory.ready.is_set():
         problems.append("customer index is being loaded")
-    if not app.parts.router.partitions and not any(e.partitions for e in app.parts.engines.values()):
-        problems.append("no partitions assigned yet")
+    # A worker may be given no partition at all, where there are more workers than partitions: a good stand-in.
+    if not app.rebalancing_count:
+        problems.append("not in the consumer group yet")
     if app.parts.watch.is_suspicious:
         problems.append(f"{app.parts.watch.stuck_at} does not get on")
     return problems

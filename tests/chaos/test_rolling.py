@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.ledger import DeliveryLedger
 from tests.chaos.load import BUSINESS, SEP24, Load
-from tests.chaos.scene import QUICK, noting, report, wait_until_all_done
+from tests.chaos.scene import QUICK, destinations, noting, report, wait_until_all_done
 from tests.conftest import StartWorker
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.kafka import ApacheKafka
@@ -63,6 +63,30 @@ async def test_scaling_and_a_rolling_restart_repeat_nothing(
         for topic in ("callback-api", "client.w.sep24"):
             await wait_until_all_done(apache_kafka, names, names.topic(topic), 30)
     assert report("rolling_restart_and_scaling", ledger).duplicates == 0
+
+
+async def test_a_worker_without_a_partition_is_ready_to_stand_in(
+    apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker
+) -> None:
+    """Not ready, it would hold up a rolling update for ever; and it takes over when the other one leaves."""
+    ledger = DeliveryLedger()
+    await apache_kafka.create_topics({names.source: 1})
+    async with (
+        Receiver(respond=noting(ledger, always(delay(0.05))), keep=False) as receiver,
+        Load(apache_kafka.bootstrap, names.source, ledger) as load,
+    ):
+        env = anchor_env(
+            apache_kafka.bootstrap, business_url=receiver.url, names=names, partitions=1, extra=QUICK
+        )
+        workers = [await start_worker(env), await start_worker(env)]
+        shares = [(await destinations(worker))["callback-api"]["partitions"] for worker in workers]
+        assert sorted(shares) == [[], [0]]
+        await load.publish(100)
+        await receiver.wait_for(20, 30)
+        await _end(workers[shares.index([0])])
+        await receiver.wait_until(lambda: ledger.missing == 0, 30)
+        await wait_until_all_done(apache_kafka, names, names.topic("callback-api"), 30)
+    assert report("stand_in", ledger).duplicates == 0
 
 
 async def _end(worker: WorkerProcess) -> None:
