@@ -9,6 +9,7 @@ import click
 
 from eventproc.cli.config import config
 from eventproc.cli.context import CliContext
+from eventproc.cli.deadletter import deadletter
 from eventproc.cli.worker import worker
 
 EPILOG = """\b
@@ -36,4 +37,5 @@ def main(ctx: click.Context, config_path: Path | None) -> None:
 
 
 main.add_command(config)
+main.add_command(deadletter)
 main.add_command(worker)

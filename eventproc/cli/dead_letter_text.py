@@ -1,0 +1,89 @@
+"""A dead letter as text: for people, and for programs.
+
+Everything in it comes from other parties: receivers' answers, ids, bodies. Nothing of it reaches a terminal
+before ``printable``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+
+import orjson
+
+from eventproc.redrive import Entry
+
+
+def summary(entry: Entry) -> dict[str, object]:
+    """One entry of ``list --json``."""
+    return {
+        "event_id": entry.event_id,
+        "transaction_id": entry.lane,
+        "destination": entry.destination,
+        "reason": entry.reason,
+        "attempts": entry.attempts,
+        "status": entry.status,
+        "at": _iso(entry.at),
+    }
+
+
+def details(entry: Entry) -> dict[str, object]:
+    """One entry of ``show --json``; a value that is not UTF-8 is given as ``value_base64``."""
+    shown = summary(entry) | {
+        "event_type": entry.event_type,
+        "detail": entry.detail,
+        "redriven_before": entry.redriven,
+        "response": entry.excerpt.decode("utf-8", "replace"),
+        "headers": {name: value.decode("utf-8", "replace") for name, value in entry.headers},
+        "dead_letter_offset": entry.offset,
+    }
+    try:
+        shown["value"] = None if entry.value is None else entry.value.decode()
+    except UnicodeDecodeError:
+        shown["value_base64"] = base64.b64encode(entry.value or b"").decode()
+    return shown
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that cannot be seen: controls, line ends, writing directions."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def as_lines(entry: Entry) -> list[str]:
+    """One entry for people: headers line by line, then the value, its digits untouched."""
+    facts = details(entry)
+    names = ("event_id", "event_type", "transaction_id", "destination", "at", "reason", "detail", "attempts")
+    lines = [f"{name + ':':<17}{fact(facts[name])}" for name in names]
+    lines += [f"{'last status:':<17}{fact(entry.status)}", f"{'response:':<17}{fact(facts['response'])}"]
+    lines += [f"{'redriven before:':<17}{fact(entry.redriven)}", "headers:"]
+    lines += [printable(f"  {name}: {value.decode('utf-8', 'replace')}") for name, value in entry.headers]
+    return [*lines, "value:", *(f"  {printable(line)}" for line in pretty(entry.value))]
+
+
+def pretty(value: bytes | None) -> list[str]:
+    """The lines of indented JSON; numbers keep their text. What is no JSON stays one line."""
+    if value is None:
+        return ["(none)"]
+    try:
+        parsed = json.loads(value, parse_float=_fragment, parse_int=_fragment)
+        return orjson.dumps(parsed, option=orjson.OPT_INDENT_2).decode().split("\n")
+    except (ValueError, RecursionError, TypeError):
+        return [value.decode("utf-8", "replace")]
+
+
+def fact(value: object) -> str:
+    """A value in one line, ``-`` for none."""
+    return "-" if value in {None, ""} else printable(str(value))
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _fragment(digits: str) -> orjson.Fragment:
+    return orjson.Fragment(digits.encode())
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,318 @@
+"""``eventproc deadletter``: which events wait in the dead-letter topic, why, and send them again.
+
+Nothing from an event or an answer is printed before ``printable``, and no markup in it is obeyed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Final, Protocol, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from eventproc.cli.context import CliContext, ExitCode, fail, print_warnings
+from eventproc.cli.dead_letter_text import as_lines, details, fact, printable, summary
+from eventproc.dead_letters import DeadLetterReason
+from eventproc.destinations import build_destinations
+from eventproc.errors import BrokerUnavailableError
+from eventproc.redrive import Entry, Plan, Selection, plan_redrive, read_time
+from settings import Settings
+
+T = TypeVar("T")
+
+_PIPE_COLUMNS: Final = 10_000
+_EXAMPLES: Final = 5
+
+
+class DeadLetters(Protocol):
+    """The dead-letter topic, as the commands see it."""
+
+    async def read_waiting(self) -> list[Entry]:
+        """What waits, in the topic's order."""
+        ...
+
+    async def send(self, plan: Plan, on_progress: Callable[[int], None]) -> None:
+        """Send everything of the plan."""
+        ...
+
+
+class _IsoTime(click.ParamType):
+    """A time in ISO-8601; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """As click asks for it."""
+        if isinstance(value, datetime):
+            return value
+        at = read_time(str(value))
+        if at is None:
+            self.fail(f"{value!r} is not a time like 2026-01-31 or 2026-01-31T12:00:00Z", param, ctx)
+        return at
+
+
+@dataclass(frozen=True, slots=True)
+class _Redrive:
+    """How a redrive is asked for."""
+
+    dry_run: bool
+    yes: bool
+    allow_gaps: bool
+    as_json: bool
+    is_terminal: Callable[[], bool]
+
+
+def deadletter_commands(
+    open_topic: Callable[[Settings], DeadLetters], is_terminal: Callable[[], bool] = sys.stdin.isatty
+) -> click.Group:
+    """The command group; what it works on is given, for tests bring their own."""
+
+    @click.group()
+    def deadletter() -> None:
+        """List, show and redrive the events that their destination did not take."""
+
+    @deadletter.command(name="list")
+    @_filters
+    @click.option("--json", "as_json", is_flag=True, help="A JSON array instead of a table.")
+    @click.pass_obj
+    def list_(context: CliContext, /, *, as_json: bool, **filters: Any) -> None:
+        """List what waits, oldest first."""
+        settings = _load(context)
+        waiting = _run(open_topic(settings).read_waiting())
+        selection = Selection(**filters)
+        entries = [entry for entry in waiting if selection.matches(entry)]
+        if as_json:
+            _print_json([summary(entry) for entry in entries])
+        elif entries:
+            _print_table(entries)
+            click.echo(_count(entries))
+        else:
+            click.echo("No dead letter matches." if waiting else "No dead letter waits.")
+
+    @deadletter.command()
+    @click.argument("event_id")
+    @click.option("--destination", "destinations", multiple=True, help="Only there; may be repeated.")
+    @click.option("--json", "as_json", is_flag=True, help="A JSON array instead of text.")
+    @click.pass_obj
+    def show(context: CliContext, *, event_id: str, destinations: tuple[str, ...], as_json: bool) -> None:
+        """Show all that is known of one event's dead letters. Exits with 1 when there is none."""
+        settings = _load(context)
+        selection = Selection(event_ids=(event_id,), destinations=destinations)
+        entries = [e for e in _run(open_topic(settings).read_waiting()) if selection.matches(e)]
+        if not entries:
+            fail(f"No dead letter of event {printable(event_id)} waits there.", ExitCode.CHECK_FAILED)
+        if as_json:
+            _print_json([details(entry) for entry in entries])
+        else:
+            click.echo("\n\n".join("\n".join(as_lines(entry)) for entry in entries))
+
+    @deadletter.command()
+    @_filters
+    @click.option("--all", "everything", is_flag=True, help="Everything that waits, instead of a filter.")
+    @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+    @click.option("--yes", is_flag=True, help="Do not ask.")
+    @click.option("--allow-gaps", is_flag=True, help="Send an event although an earlier one stays.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object with what was done.")
+    @click.pass_obj
+    def redrive(context: CliContext, /, **options: Any) -> None:
+        """Send events again, each transaction's in order, marked as redriven.
+
+        Exits with 1 when nothing matches, or when something of it was refused.
+        """
+        asked = _Redrive(
+            **{name: options.pop(name) for name in ("dry_run", "yes", "allow_gaps", "as_json")},
+            is_terminal=is_terminal,
+        )
+        everything, selection = options.pop("everything"), Selection(**options)
+        if selection.is_everything != everything:
+            raise click.UsageError("Name a filter, or --all for everything that waits; not both.")
+        settings = _load(context)
+        topic = open_topic(settings)
+        _redrive(topic, _plan(settings, _run(topic.read_waiting()), selection), asked)
+
+    return deadletter
+
+
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that choose entries; their names are those of ``Selection``."""
+    reasons = click.Choice([reason.value for reason in DeadLetterReason])
+    options = [
+        click.option(
+            "--event-id", "event_ids", multiple=True, help="May be repeated, like all but the times."
+        ),
+        click.option(
+            "--transaction-id", "transaction_ids", multiple=True, help="Or a quote's or customer's id."
+        ),
+        click.option(
+            "--destination",
+            "destinations",
+            multiple=True,
+            help="`callback-api`, `client.acme.sep24`, `client.acme`.",
+        ),
+        click.option(
+            "--since", type=_IsoTime(), help="Dead-lettered then or later; ISO-8601, UTC without a zone."
+        ),
+        click.option("--until", type=_IsoTime(), help="Dead-lettered then or earlier."),
+        click.option(
+            "--status", "statuses", type=int, multiple=True, help="The receiver's last HTTP status."
+        ),
+        click.option("--reason", "reasons", type=reasons, multiple=True, help="Why it was given up."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _load(context: CliContext) -> Settings:
+    """The settings; a warning can be a misspelt topic prefix, which would show an empty list."""
+    settings = context.load()
+    print_warnings(settings)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except BrokerUnavailableError as error:
+        fail(printable(str(error)), ExitCode.BROKER_UNAVAILABLE)
+
+
+def _plan(settings: Settings, waiting: Sequence[Entry], selection: Selection) -> Plan:
+    topics = {id_: destination.topic for id_, destination in build_destinations(settings).items()}
+    at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return plan_redrive(waiting, selection, topics, at)
+
+
+def _redrive(topic: DeadLetters, plan: Plan, asked: _Redrive) -> None:
+    if not plan.sends and not plan.refusals:
+        fail("No dead letter matches.", ExitCode.CHECK_FAILED)
+    is_refused = bool(plan.gaps) and not asked.allow_gaps
+    _report_problems(plan, is_refused=is_refused)
+    is_sent = bool(plan.sends) and not asked.dry_run and not is_refused
+    if not asked.as_json and plan.sends and (asked.dry_run or not asked.yes):
+        _print_table([send.entry for send in plan.sends])
+    if is_sent:
+        if not asked.yes and asked.is_terminal():
+            click.confirm(_question(plan), abort=True, err=True)
+        _send(topic, plan)
+    if asked.as_json:
+        _print_json(_as_object(plan, is_sent=is_sent))
+    elif plan.sends:
+        _print_result(plan, dry_run=asked.dry_run, is_refused=is_refused)
+    if is_refused or plan.refusals:
+        raise click.exceptions.Exit(int(ExitCode.CHECK_FAILED))
+
+
+def _send(topic: DeadLetters, plan: Plan) -> None:
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = progress.add_task("redriving", total=len(plan.sends))
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done = count
+            progress.update(bar, completed=count)
+
+        try:
+            asyncio.run(topic.send(plan, advance))
+        except BrokerUnavailableError as error:
+            rest = f"{done} of {len(plan.sends)} were redriven; the rest still waits: run it again."
+            fail(f"{printable(str(error))}\n{rest}", ExitCode.BROKER_UNAVAILABLE)
+
+
+def _report_problems(plan: Plan, *, is_refused: bool) -> None:
+    for refusal in plan.refusals[:_EXAMPLES]:
+        click.echo(
+            f"cannot redrive event {printable(refusal.entry.event_id)}: {printable(refusal.why)}", err=True
+        )
+    _and_more(len(plan.refusals))
+    for gap in plan.gaps[:_EXAMPLES]:
+        click.echo(
+            printable(
+                f"event {gap.entry.event_id} would overtake event {gap.earlier.event_id} of the same "
+                f"transaction {gap.entry.lane} at {gap.entry.destination}, which waits and is not selected"
+            ),
+            err=True,
+        )
+    _and_more(len(plan.gaps))
+    if is_refused:
+        click.echo("Nothing was sent. Select the earlier ones too, or give --allow-gaps.", err=True)
+
+
+def _and_more(count: int) -> None:
+    if count > _EXAMPLES:
+        click.echo(f"  and {count - _EXAMPLES} more", err=True)
+
+
+def _question(plan: Plan) -> str:
+    per_destination = Counter(send.entry.destination for send in plan.sends)
+    where = ", ".join(f"{count} to {printable(name)}" for name, count in per_destination.items())
+    return f"Send {where}?"
+
+
+def _print_result(plan: Plan, *, dry_run: bool, is_refused: bool) -> None:
+    entries = [send.entry for send in plan.sends]
+    if dry_run:
+        click.echo(f"{_count(entries)} would be sent; this was a dry run.")
+    elif not is_refused:
+        click.echo(f"{_count(entries)} redriven, marked {plan.at}.")
+
+
+def _as_object(plan: Plan, *, is_sent: bool) -> dict[str, object]:
+    sends = [summary(send.entry) | {"topic": send.topic} for send in plan.sends]
+    return {
+        "at": plan.at,
+        "sent": sends if is_sent else [],
+        "not_sent": [] if is_sent else sends,
+        "refused": [summary(refusal.entry) | {"why": refusal.why} for refusal in plan.refusals],
+        "gaps": [summary(gap.entry) | {"earlier_event_id": gap.earlier.event_id} for gap in plan.gaps],
+    }
+
+
+def _print_table(entries: Sequence[Entry]) -> None:
+    """Through a pipe every entry is one line, however long."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, emoji=False, width=_PIPE_COLUMNS)
+    table = Table(box=None, pad_edge=False)
+    for title in ("EVENT ID", "TRANSACTION", "DESTINATION", "REASON", "ATTEMPTS", "STATUS", "AT"):
+        table.add_column(
+            title, overflow="fold", justify="right" if title in {"ATTEMPTS", "STATUS"} else "left"
+        )
+    for entry in entries:
+        table.add_row(*(Text(fact(value)) for value in summary(entry).values()))
+    console.print(table)
+
+
+def _print_json(value: object) -> None:
+    """ASCII without control characters: JSON leaves DEL as it is, a terminal does not."""
+    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+
+
+def _count(entries: Sequence[Entry]) -> str:
+    return f"{len(entries)} dead letter{'s'[: len(entries) != 1]}"
+
+
+def _kafka(settings: Settings) -> DeadLetters:
+    """The real topic; its clients take a while to import and log what the exit code says already."""
+    from eventproc.delivery.redriver import Redriver  # noqa: PLC0415 - `eventproc --help` stays quick
+    from eventproc.logs import configure_logging  # noqa: PLC0415
+
+    configure_logging(settings.logging.format)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return Redriver(settings)
+
+
+deadletter = deadletter_commands(_kafka)
