@@ -16,7 +16,7 @@ Delivery: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The result of one run; ``received + lost == sent``.
+    """The result of one run; ``received + lost + dead_lettered == sent``.
 
     ``duplicates`` are receptions after the first. ``out_of_order`` are the events that came for the first
     time after a later event of their lane. ``strangers`` are receptions of what was never due there.
@@ -27,14 +27,16 @@ class Tally:
     lost: int
     duplicates: int
     out_of_order: int
-    strangers: int
+    strangers: int = 0
+    dead_lettered: int = 0
 
     def line(self, name: str) -> str:
         """What each chaos run prints."""
-        return (
+        line = (
             f"chaos: {name} sent={self.sent} received={self.received} lost={self.lost} "
             f"duplicates={self.duplicates} out_of_order={self.out_of_order}"
         )
+        return f"{line} dead_lettered={self.dead_lettered}" if self.dead_lettered else line
 
 
 class DeliveryLedger:
@@ -45,6 +47,7 @@ class DeliveryLedger:
         self._due: set[Delivery] = set()
         self._first: dict[Delivery, int] = {}
         self._times: Counter[Delivery] = Counter()
+        self._dead_lettered: set[Delivery] = set()
 
     def due(self, destination: str, event_id: str, transaction_id: str) -> None:
         """This event is being sent, after all those of its transaction that were named before."""
@@ -59,6 +62,10 @@ class DeliveryLedger:
         delivery = (destination, event_id)
         self._first.setdefault(delivery, len(self._first))
         self._times[delivery] += 1
+
+    def dead_lettered(self, destination: str, event_id: str) -> None:
+        """This delivery stands in the dead-letter topic: not lost; once received, it counts as that."""
+        self._dead_lettered.add((destination, event_id))
 
     @property
     def missing(self) -> int:
@@ -76,13 +83,15 @@ class DeliveryLedger:
     def tally(self) -> Tally:
         """The counts as they are now."""
         received = len(self._due & self._first.keys())
+        dead_lettered = len((self._due & self._dead_lettered) - self._first.keys())
         return Tally(
             sent=len(self._due),
             received=received,
-            lost=len(self._due) - received,
+            lost=len(self._due) - received - dead_lettered,
             duplicates=sum(times - 1 for times in self._times.values()),
             out_of_order=sum(self._out_of_order(lane) for lane in self._lanes.values()),
             strangers=len(self._first.keys() - self._due),
+            dead_lettered=dead_lettered,
         )
 
     def _out_of_order(self, lane: list[Delivery]) -> int:

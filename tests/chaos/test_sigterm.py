@@ -1,0 +1,140 @@
+"""SIGTERM ends the worker in time, whatever else is wrong at that moment."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.ledger import DeliveryLedger
+from tests.chaos.load import Load
+from tests.chaos.scene import QUICK, destinations, noting, report, wait_until, wait_until_all_done
+from tests.conftest import StartWorker
+from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.kafka import ApacheKafka
+from tests.servers.receiver import Receiver
+from tests.servers.replies import OK, Hang, Reply, always, delay
+from tests.servers.request_record import RequestRecord
+from tests.servers.worker import WorkerProcess
+
+pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.timeout(180)]
+
+SHUTDOWN_SECONDS = 6.0
+ALLOWED_SECONDS = SHUTDOWN_SECONDS + 5.0
+MAX_WAITING = 200
+
+SETTINGS = {
+    **QUICK,
+    "DELIVERY_DRAIN_TIMEOUT_SECONDS": "2",
+    "DELIVERY_WORKER_SHUTDOWN_TIMEOUT_SECONDS": f"{SHUTDOWN_SECONDS:g}",
+    "DELIVERY_MAX_WAITING": f"{MAX_WAITING}",
+    "DELIVERY_MAX_IN_FLIGHT": "32",
+}
+
+
+async def test_sigterm_ends_a_worker_whose_receiver_hangs(
+    apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker
+) -> None:
+    ledger = DeliveryLedger()
+    is_mended = False
+
+    def reply(record: RequestRecord, number: int) -> Reply:
+        return OK if is_mended else Hang()
+
+    await apache_kafka.create_topics({names.source: 2})
+    async with (
+        Receiver(respond=noting(ledger, reply), keep=False) as receiver,
+        Load(apache_kafka.bootstrap, names.source, ledger) as load,
+    ):
+        env = anchor_env(apache_kafka.bootstrap, business_url=receiver.url, names=names, extra=SETTINGS)
+        worker = await start_worker(env)
+        await load.publish(300)
+        await receiver.wait_until(lambda: receiver.concurrent >= 20, 30)
+        await _terminate(worker, "hung_receiver")
+        is_mended = True
+        await start_worker(env)
+        await receiver.wait_until(lambda: ledger.missing == 0, 60)
+    report("sigterm_hung_receiver", ledger)
+
+
+@pytest.mark.parametrize("when", ["at_once", "after_a_while"])
+async def test_sigterm_ends_a_worker_whose_broker_is_gone(
+    own_apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker, when: str
+) -> None:
+    ledger = DeliveryLedger()
+    broker = own_apache_kafka
+    await broker.create_topics({names.source: 2})
+    async with (
+        Receiver(respond=noting(ledger, always(delay(0.2))), keep=False) as receiver,
+        Load(broker.bootstrap, names.source, ledger) as load,
+    ):
+        env = anchor_env(broker.bootstrap, business_url=receiver.url, names=names, extra=SETTINGS)
+        worker = await start_worker(env)
+        await load.publish(400)
+        await receiver.wait_for(50, 30)
+        broker.kill()
+        if when == "after_a_while":
+
+            async def has_noticed() -> bool:
+                return "commit.not_taken" in worker.log_text()
+
+            await wait_until(has_noticed, 60, worker.log_tail)
+        await _terminate(worker, f"broker_gone_{when}")
+        await broker.start_async()
+        await start_worker(env)
+        await receiver.wait_until(lambda: ledger.missing == 0, 60)
+    report(f"sigterm_broker_gone_{when}", ledger)
+
+
+@pytest.mark.parametrize("who", ["old", "young"])
+async def test_sigterm_ends_a_worker_during_a_rebalance(
+    apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker, who: str
+) -> None:
+    ledger = DeliveryLedger()
+    await apache_kafka.create_topics({names.source: 2})
+    async with (
+        Receiver(respond=noting(ledger, always(delay(0.2))), keep=False) as receiver,
+        Load(apache_kafka.bootstrap, names.source, ledger) as load,
+    ):
+        env = anchor_env(apache_kafka.bootstrap, business_url=receiver.url, names=names, extra=SETTINGS)
+        old = await start_worker(env)
+        await load.publish(1000)
+        await receiver.wait_for(50, 30)
+        async with WorkerProcess(env) as young:
+
+            async def joins() -> bool:
+                return "(Re-)joining group" in young.log_text()
+
+            await wait_until(joins, 30, young.log_tail)
+            await _terminate(old if who == "old" else young, f"rebalance_{who}")
+            await receiver.wait_until(lambda: ledger.missing == 0, 60)
+            await wait_until_all_done(apache_kafka, names, names.topic("callback-api"), 30)
+    assert report(f"sigterm_rebalance_{who}", ledger).duplicates == 0
+
+
+async def test_sigterm_ends_a_worker_with_a_full_backlog(
+    apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker
+) -> None:
+    ledger = DeliveryLedger()
+    await apache_kafka.create_topics({names.source: 2})
+    async with (
+        Receiver(respond=noting(ledger, always(delay(0.1))), keep=False) as receiver,
+        Load(apache_kafka.bootstrap, names.source, ledger) as load,
+    ):
+        env = anchor_env(apache_kafka.bootstrap, business_url=receiver.url, names=names, extra=SETTINGS)
+        worker = await start_worker(env)
+        await load.publish(2000)
+
+        async def is_full() -> bool:
+            page = await destinations(worker)
+            return bool(page) and page["callback-api"]["waiting"] > MAX_WAITING
+
+        await wait_until(is_full, 30, worker.log_tail)
+        await _terminate(worker, "full_backlog")
+        await start_worker(env)
+        await receiver.wait_until(lambda: ledger.missing == 0, 60)
+        await wait_until_all_done(apache_kafka, names, names.topic("callback-api"), 30)
+    assert report("sigterm_full_backlog", ledger).duplicates == 0
+
+
+async def _terminate(worker: WorkerProcess, name: str) -> None:
+    code, seconds = await worker.terminate(ALLOWED_SECONDS)
+    print(f"\n  sigterm {name}: exit code {code} after {seconds:.1f} s, allowed {ALLOWED_SECONDS:g}")
