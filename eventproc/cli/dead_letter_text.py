@@ -66,7 +66,7 @@ def pretty(value: bytes | None) -> list[str]:
     if value is None:
         return ["(none)"]
     try:
-        parsed = json.loads(value, parse_float=_fragment, parse_int=_fragment)
+        parsed = json.loads(value, parse_float=_fragment, parse_int=_fragment, parse_constant=_fragment)
         return orjson.dumps(parsed, option=orjson.OPT_INDENT_2).decode().split("\n")
     except (ValueError, RecursionError, TypeError):
         return [value.decode("utf-8", "replace")]
