@@ -52,7 +52,7 @@ def _not_ready(app: Any) -> list[str]:
         problems.append("rebalancing")
     if not app.parts.directory.ready.is_set():
         problems.append("customer index is being loaded")
-    # A worker may be given no partition at all, where there are more workers than partitions: a good stand-in.
+    # With more workers than partitions one is given none: a good stand-in, so ready.
     if not app.rebalancing_count:
         problems.append("not in the consumer group yet")
     if app.parts.watch.is_suspicious:

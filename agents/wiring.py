@@ -18,7 +18,7 @@ from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.engine import Engine, EngineParts, LaneHolds, Partition
-from eventproc.delivery.faust_internals import PartitionTap, Transport, Worker
+from eventproc.delivery.faust_internals import App, PartitionTap, Transport, Worker
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.preflight import preflight
@@ -51,7 +51,7 @@ class Parts:
     watch: ProgressWatch
 
 
-class EventprocApp(faust.App):
+class EventprocApp(App):
     """Faust's app, which starts the services that everything else stands on before it subscribes."""
 
     parts: Parts
@@ -135,6 +135,7 @@ def _faust_app(settings: Settings) -> EventprocApp:
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=STREAM_BUFFER_RECORDS,
         stream_wait_empty=False,
+        table_standby_replicas=0,  # else Faust assigns as its tables need it: 4 partitions as 2, 2, 0
         topic_disable_leader=True,
         topic_allow_declare=False,
         store="memory://",
@@ -237,7 +238,7 @@ def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
     async def _revoked(app_: Any, revoked: Any, **_: Any) -> None:  # noqa: ARG001 - a signal's signature
         if revoked:
             await ledger.drain(in_rebalance)
-            await app.consumer.commit()
+            await app.consumer.commit_now()
             ledger.release()
             app.consumer.tap.clear()
 
@@ -245,5 +246,5 @@ def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
     async def _stopping(app_: Any, **_: Any) -> None:  # noqa: ARG001 - a signal's signature
         await ledger.drain(drain)
         if app._consumer is not None:  # noqa: SLF001 - the property would make one
-            await asyncio.wait_for(app.consumer.commit(), drain)
+            await asyncio.wait_for(app.consumer.commit_now(), drain)
         await asyncio.gather(*(engine.close() for engine in app.parts.engines.values()))
