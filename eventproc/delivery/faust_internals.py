@@ -12,10 +12,16 @@
     where it was would drop what is there.
 ``ConsumerThread._create_worker_consumer``
     Faust lets a fetch wait 1.5 s at the broker. aiokafka leaves a partition that is not read to its end out
-    of the one fetch it has open, so a record then waits as long as the fetch: 1.3 s measured, 0.02 s at 20 ms.
+    of the one fetch it has open, so a record then waits as long as the fetch: 1.3 s, and 0.02 s at 20 ms.
 ``ConsumerThread._fetch_records``
     Pauses single partitions at the fetch. Faust's own ``pause_partitions`` drops what was fetched of them
     already, and then takes the hole for a gap.
+``Consumer.commit_now``
+    Faust's ``commit`` waits for one that is under way and then does nothing; what was done meanwhile would be
+    delivered again by whoever gets the partition. Proof: tests/unit/delivery/test_handover.py.
+``App._on_partitions_revoked``
+    In a stop Faust tells nobody that partitions are taken away and lets go of them at once, with requests in
+    flight. Proof: tests/chaos/test_sigterm.py, in a rebalance.
 ``Worker``
     SIGTERM must end the worker; broker, port and switch are looked at before anything starts.
 ``never_expire``
@@ -30,6 +36,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import faust
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -186,6 +193,20 @@ class Consumer(driver.Consumer):
         if committed:
             self.ledger.committed(points)
         return committed
+
+    async def commit_now(self) -> None:
+        """Commit all that is done at this moment, also when another commit is under way."""
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
+
+
+class App(faust.App):
+    """Faust's app, which hands its partitions over in good order also while it stops."""
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        if self.should_stop:
+            await self.on_partitions_revoked.send(revoked)
+        await super()._on_partitions_revoked(revoked)
 
 
 class Transport(driver.Transport):

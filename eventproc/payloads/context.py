@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from eventproc.auth.jwt import encode_hs256
+from eventproc.auth.jwt import Hs256
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,11 @@ class MoreInfoUrl:
     jwt_secret: bytes = field(repr=False)
     expiration_seconds: int
     txn_fields: tuple[str, ...] = ()
+    tokens: Hs256 = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        encode_hs256({}, self.jwt_secret)  # an unusable secret stops the start, not every single delivery
+        # Made at once: an unusable secret stops the start, not every single delivery.
+        object.__setattr__(self, "tokens", Hs256(self.jwt_secret))
 
 
 @dataclass(frozen=True, slots=True)

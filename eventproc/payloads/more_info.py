@@ -9,7 +9,6 @@ import re
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from eventproc.auth.jwt import encode_hs256
 from eventproc.payloads.context import MoreInfoUrl
 from eventproc.payloads.json_bytes import encode, present
 from eventproc.payloads.members import Members, amount, text
@@ -34,7 +33,7 @@ def more_info_url(
         client_name=text(transaction.get("client_name")) or client_name,
         data=_data(transaction, settings.txn_fields),
     )
-    token = encode_hs256(claims, settings.jwt_secret)
+    token = settings.tokens.encode(claims)
     return _with_query(settings.base_url, {"transaction_id": transaction_id, "token": token})
 
 

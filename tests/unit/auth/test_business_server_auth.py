@@ -9,7 +9,7 @@ import pytest
 
 from eventproc import auth
 from eventproc.auth import AUTH_TYPES, ApiKeyAuth, Authenticator, JwtAuth, NoAuth
-from eventproc.auth.jwt import encode_hs256
+from eventproc.auth.jwt import Hs256
 from eventproc.errors import ConfigurationError
 from eventproc.payloads import MoreInfoUrl
 
@@ -39,11 +39,13 @@ def test_jwt_has_the_two_claims_of_the_guide() -> None:
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 @pytest.mark.parametrize("secret", [b"x", GUIDE_SECRET, b"y" * 32, b"z" * 100, "ключ".encode()])
 def test_jwt_of_any_secret_is_what_others_compute_with_it(secret: bytes) -> None:
-    assert encode_hs256({"iat": 1}, secret) == jwt.encode({"iat": 1}, secret, algorithm="HS256")
+    token = Hs256(secret).encode({"iat": 1, "é": "ü"})
+    assert token.partition(".")[0] == jwt.encode({}, secret, algorithm="HS256").partition(".")[0]
+    assert jwt.decode(token, secret, algorithms=["HS256"]) == {"iat": 1, "é": "ü"}
 
 
 def test_short_secret_makes_no_noise(recwarn: pytest.WarningsRecorder) -> None:
-    encode_hs256({"iat": 1}, GUIDE_SECRET)
+    Hs256(GUIDE_SECRET).encode({"iat": 1})
     assert len(recwarn) == 0
 
 
