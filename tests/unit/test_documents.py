@@ -1,0 +1,306 @@
+"""What the documents name exists, what they show runs, and where they point there is something."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import jwt
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from agents import pages
+from eventproc import records
+from eventproc.auth import StellarSignature
+from eventproc.auth.stellar_signature import verify_signature
+from eventproc.cli.main import main
+from eventproc.outcomes import REJECTING_STATUSES
+from settings import load_settings
+from settings.keys import all_keys, sections
+from settings.sources import CONFIG_VARIABLES
+from tests.servers.anchor_env import TEST_PUBLIC_KEY, TEST_SEED
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [
+    CHECKOUT / name
+    for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "docs/architecture.md", "docs/operations.md")
+] + [CHECKOUT / "docs" / "receiving.md"]
+RECEIVING = CHECKOUT / "docs" / "receiving.md"
+OPERATIONS = CHECKOUT / "docs" / "operations.md"
+ARCHITECTURE = CHECKOUT / "docs" / "architecture.md"
+README = CHECKOUT / "README.md"
+
+# Capitals with an underscore that are no variables of ours.
+FOREIGN_NAMES = {"SASL_SSL", "SASL_PLAINTEXT", "SIGNING_KEY", "AUTH_TYPES", "SECRET_"}
+
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+@each_document
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        assert file.exists(), target
+        if anchor:
+            assert anchor in _anchors(file), target
+
+
+@each_document
+def test_every_make_target_exists(path: Path) -> None:
+    makefile = (CHECKOUT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert {command.split()[1] for command in _commands(path, "make")} <= targets
+
+
+@each_document
+def test_every_command_of_ours_exists_with_its_options(path: Path) -> None:
+    for command in _commands(path, "eventproc"):
+        found, options, help_text = _resolve(command.split()[1:])
+        assert found, f"{command}: no such command"
+        for option in options:
+            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", help_text), f"{command}: no {option}"
+
+
+@each_document
+def test_every_faust_command_is_the_worker_s(path: Path) -> None:
+    commands = set(_commands(path, "faust"))
+    assert all(
+        re.fullmatch(r"faust (-L uvloop |--datadir /tmp/eventproc )?-A eventproc\.app worker -l info", c)
+        for c in commands
+    )
+
+
+def test_the_procfile_starts_what_the_readme_says() -> None:
+    assert (
+        (CHECKOUT / "Procfile").read_text("utf-8").startswith("worker: faust -A eventproc.app worker -l info")
+    )
+
+
+@each_document
+def test_every_key_exists(path: Path) -> None:
+    tops = {name.partition(".")[0] for name in all_keys()}
+    known = (
+        set(all_keys()) | set(sections()) | {alias for key in all_keys().values() for alias in key.aliases}
+    )
+    named = set()
+    for code in _inline_code(path):
+        name = code.partition(":")[0].strip()
+        if re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)+", name) and name.partition(".")[0] in tops:
+            named.add(name)
+    assert {name for name in named if not name.endswith((".py", ".yaml", ".md"))} - known - _logged() == set()
+
+
+@each_document
+def test_every_variable_exists(path: Path) -> None:
+    known = {variable for key in all_keys().values() for variable in key.variables} | set(CONFIG_VARIABLES)
+    text = "\n".join([*_inline_code(path), *(code for _, code in _blocks(path))])
+    named = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]*", text))
+    assert named - known - FOREIGN_NAMES == set()
+
+
+def test_the_yaml_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
+    (block,) = [code for language, code in _blocks(README) if language == "yaml"]
+    file, empty = tmp_path / "anchor.yaml", tmp_path / ".env"
+    empty.touch()
+    file.write_text(block, "utf-8")
+    env = {
+        "SECRET_SEP10_SIGNING_SEED": TEST_SEED,
+        "SECRET_CALLBACK_API_AUTH_SECRET": "x" * 32,
+        "SECRET_SEP24_MORE_INFO_URL_JWT_SECRET": "x" * 32,
+        "SECRET_EVENTS_QUEUE_KAFKA_USERNAME": "user",
+        "SECRET_EVENTS_QUEUE_KAFKA_PASSWORD": "password",
+    }
+    settings = load_settings(file, env, empty)
+    assert settings.warnings == ()
+    assert [client.name for client in settings.clients] == ["lobstr"]
+
+
+def test_the_environment_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
+    (block,) = [code for language, code in _blocks(README) if language == "dotenv"]
+    file = tmp_path / ".env"
+    file.write_text(block.replace("S…", TEST_SEED), "utf-8")
+    settings = load_settings(None, {}, file)
+    assert settings.warnings == ()
+    assert settings.callback_api.auth.type == "api_key"
+
+
+@each_document
+def test_every_json_and_yaml_block_parses(path: Path) -> None:
+    for language, code in _blocks(path):
+        if language in {"json", "yaml"}:
+            yaml.safe_load(code)
+
+
+def test_the_signature_checks_shown_to_wallets_work() -> None:
+    standalone, ours, _ = _python_of_receiving()
+    body, host, now = b'{"transaction":{"id":"1"}}', "wallet.example.com:8443", time.time()
+    good = StellarSignature(TEST_SEED, host).headers(body, now)["Signature"]
+    old = StellarSignature(TEST_SEED, host).headers(body, now - 600)["Signature"]
+    is_from_anchor, why_refused = standalone["is_from_anchor"], ours["why_refused"]
+
+    assert is_from_anchor(good, host, body, TEST_PUBLIC_KEY) is True
+    assert why_refused(good, host, body, TEST_PUBLIC_KEY) is None
+    for header, seen_host, seen_body in (
+        (old, host, body),
+        ("nonsense", host, body),
+        (good, "wallet.example.com", body),
+        (good, host, body + b"\n"),
+    ):
+        assert is_from_anchor(header, seen_host, seen_body, TEST_PUBLIC_KEY) is False
+        assert why_refused(header, seen_host, seen_body, TEST_PUBLIC_KEY)
+
+
+def test_the_standalone_check_and_ours_agree_on_a_wrong_signature() -> None:
+    standalone, _, _ = _python_of_receiving()
+    forged = f"t={int(time.time())}, s={base64.b64encode(bytes(64)).decode()}"
+    assert standalone["is_from_anchor"](forged, "h", b"", TEST_PUBLIC_KEY) is False
+    assert "Rejected" in repr(verify_signature(forged, "h", b"", TEST_PUBLIC_KEY, time.time()))
+
+
+def test_the_token_check_shown_to_business_servers_works() -> None:
+    _, _, token_check = _python_of_receiving()
+    secret, now = "a secret for signing jwts", int(time.time())
+    key = secret.encode().ljust(32, b"\0")
+    check = token_check["is_from_our_anchor"]
+
+    def bearer(claims: dict[str, int], with_key: bytes = key) -> str:
+        return f"Bearer {jwt.encode(claims, with_key, algorithm='HS256')}"
+
+    assert check(bearer({"iat": now, "exp": now + 30}), secret) is True
+    assert check(bearer({"iat": now - 60, "exp": now - 30}), secret) is False
+    assert check(bearer({"iat": now}), secret) is False
+    assert check(bearer({"exp": now + 30}, b"another secret of thirty-two byte"), secret) is False
+    assert check(bearer({"exp": now + 30}).replace("Bearer", "Basic"), secret) is False
+
+
+def test_the_statuses_that_refuse_an_event_are_the_code_s() -> None:
+    for path in (README, RECEIVING, OPERATIONS, ARCHITECTURE):
+        lists = re.findall(r"\b400(?:(?:, | and | or )\d{3})+", path.read_text("utf-8"))
+        assert lists, path
+        for listed in lists:
+            assert {int(status) for status in re.findall(r"\d{3}", listed)} == set(REJECTING_STATUSES), path
+
+
+def test_every_log_event_is_in_operations_and_no_other() -> None:
+    table = _section(OPERATIONS, "Logs")
+    assert set(re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE)) == _logged()
+
+
+def test_every_page_named_exists() -> None:
+    source = inspect.getsource(pages)
+    named = set(re.findall(r"`(/(?:health|destinations|stats)[a-z/]*)`", README.read_text("utf-8")))
+    assert named
+    for page in named:
+        assert f'"{page.removesuffix("/")}' in source, page
+
+
+def test_every_function_on_the_way_of_an_event_exists() -> None:
+    named = re.findall(
+        r"`((?:agents|eventproc)/[a-z_/]+\.py)` ((?:`[A-Za-z_.]+`(?:, )?)+)", ARCHITECTURE.read_text("utf-8")
+    )
+    assert len(named) >= 15
+    for file, names in named:
+        source = (CHECKOUT / file).read_text("utf-8")
+        for name in re.findall(r"`([A-Za-z_.]+)`", names):
+            for part in name.split("."):
+                assert re.search(rf"\b(?:class|def) {part}\b", source), f"{file}: no {name}"
+
+
+@each_document
+def test_every_source_file_named_exists(path: Path) -> None:
+    for code in _inline_code(path):
+        if re.fullmatch(r"(?:agents|eventproc|settings|docs|tests)(?:/[a-z0-9_]+)+\.(?:py|yaml|md)", code):
+            assert (CHECKOUT / code).is_file(), code
+
+
+def test_the_headers_named_are_sent() -> None:
+    engine = (CHECKOUT / "eventproc/delivery/engine.py").read_text("utf-8")
+    for header in ("X-Event-Id", "X-Event-Redriven", "Content-Type"):
+        assert f'"{header}"' in engine
+        assert f"`{header}`" in RECEIVING.read_text("utf-8")
+    assert records.REDRIVEN == "redriven"
+
+
+def test_the_license_is_apache_2() -> None:
+    text = (CHECKOUT / "LICENSE").read_text("utf-8")
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def _logged() -> set[str]:
+    """The names of the events that the code logs."""
+    call = re.compile(r"\blog\.(?:debug|info|warning|error|critical|exception)\(\s*\"([a-z_.]+)\"")
+    sources = [path for package in ("agents", "eventproc") for path in (CHECKOUT / package).rglob("*.py")]
+    return {name for path in sources for name in call.findall(path.read_text("utf-8"))}
+
+
+def _resolve(words: list[str]) -> tuple[bool, list[str], str]:
+    """Whether the words lead to a command, the options named, and the help of all commands on the way."""
+    command: click.Command = main
+    path: list[str] = []
+    texts = [_help(path)]
+    options = [word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)]
+    for word in words:
+        if not isinstance(command, click.Group) or word.startswith("-") or word in {"FILE", "PATH"}:
+            continue
+        if word not in command.commands:
+            return False, options, ""
+        command = command.commands[word]
+        path.append(word)
+        texts.append(_help(path))
+    return True, options, "\n".join(texts)
+
+
+def _help(path: list[str]) -> str:
+    result = CliRunner().invoke(main, [*path, "--help"])
+    assert result.exit_code == 0
+    return result.output
+
+
+def _commands(path: Path, program: str) -> Iterator[str]:
+    """Commands in code, without comments and what follows a shell's operator."""
+    shell = [line for language, code in _blocks(path) if language == "sh" for line in code.splitlines()]
+    for code in [*shell, *_inline_code(path)]:
+        for part in re.split(r"&&|\||;", code.partition(" #")[0]):
+            words = part.split()
+            if words[:1] == [program] and len(words) > 1:
+                yield " ".join(words).replace("list|show|redrive", "list")
+
+
+def _blocks(path: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^```([a-z]*)\n(.*?)^```$", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _inline_code(path: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text)]
+
+
+def _section(path: Path, title: str) -> str:
+    return path.read_text("utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def _anchors(path: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def _python_of_receiving() -> list[dict[str, Any]]:
+    """The namespaces that docs/receiving.md's snippets leave behind, each run on its own."""
+    namespaces = []
+    for language, code in _blocks(RECEIVING):
+        if language == "python":
+            namespace: dict[str, Any] = {}
+            exec(compile(code, str(RECEIVING), "exec"), namespace)
+            namespaces.append(namespace)
+    return namespaces
