@@ -95,7 +95,9 @@ class PartitionProgress:
         self._marks: dict[SourceKey, SourceMark] = {}
         self._restored_until = -1
         self._restored_open: set[int] = set()
-        self._last_commit: CommitPoint | None = None
+        self._changes = 0
+        self._offered: tuple[CommitPoint, int] | None = None
+        self._committed_changes = -1
         if committed is not None and metadata:
             snapshot = decode_metadata(metadata)
             if snapshot.base != committed:
@@ -130,6 +132,7 @@ class PartitionProgress:
         if self._next is not None and offset < self._next:
             return False
         self._next = offset + 1
+        self._changes += 1
         if offset < self._restored_until:
             if offset not in self._restored_open:
                 return False
@@ -141,18 +144,21 @@ class PartitionProgress:
     def done(self, offset: int) -> None:
         """The record at ``offset`` is finished for good: delivered, or its dead letter acknowledged."""
         self._open.pop(offset, None)
+        self._changes += 1
 
     def commit_point(self) -> CommitPoint | None:
         """What to commit now, or None when nothing changed since the last ``committed``."""
         watermark = self.watermark
-        if watermark is None or self._next is None:
+        if watermark is None or self._next is None or self._changes == self._committed_changes:
             return None
         point = CommitPoint(watermark, self._metadata(watermark))
-        return None if point == self._last_commit else point
+        self._offered = (point, self._changes)
+        return point
 
     def committed(self, point: CommitPoint) -> None:
         """The broker has taken ``point``."""
-        self._last_commit = point
+        if self._offered is not None and self._offered[0] == point:
+            self._committed_changes = self._offered[1]
 
     def _metadata(self, watermark: int) -> str:
         assert self._next is not None  # noqa: S101 - commit_point has looked
