@@ -13,6 +13,7 @@ of the first copy that still waits. Entries keep the topic's order, which is the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -35,6 +36,7 @@ _OURS: Final = frozenset(
         REDRIVEN,
     }
 )
+ROUNDS_AT_ONCE: Final = 10
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 LaneId: TypeAlias = tuple[DestinationId, LaneKey]
@@ -246,21 +248,24 @@ def plan_redrive(
     return plan
 
 
-def in_rounds(sends: Iterable[Send], size: int) -> Iterable[list[Send]]:
+def in_rounds(sends: Sequence[Send], size: int) -> Iterable[list[Send]]:
     """Groups that may be sent side by side: at most ``size``, and no two of one transaction at one place.
 
-    A send that fails for good can then never be overtaken by a later one of its transaction.
+    A send that fails for good can then never be overtaken by a later one of its transaction. Each transaction
+    keeps its order; between them it is the topic's, give or take ``ROUNDS_AT_ONCE`` groups.
     """
-    group: list[Send] = []
-    lanes: set[LaneId] = set()
-    for send in sends:
-        if len(group) >= size or send.entry.lane_id in lanes:
-            yield group
-            group, lanes = [], set()
-        group.append(send)
-        lanes.add(send.entry.lane_id)
-    if group:
-        yield group
+    for start in range(0, len(sends), size * ROUNDS_AT_ONCE):
+        turns: list[list[Send]] = []
+        seen: Counter[LaneId] = Counter()
+        for send in sends[start : start + size * ROUNDS_AT_ONCE]:
+            turn = seen[send.entry.lane_id]
+            seen[send.entry.lane_id] += 1
+            if turn == len(turns):
+                turns.append([])
+            turns[turn].append(send)
+        for group in turns:
+            for first in range(0, len(group), size):
+                yield group[first : first + size]
 
 
 @dataclass(slots=True)

