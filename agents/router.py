@@ -24,6 +24,7 @@ from eventproc.delivery.engine import FlowControl, InboundRecord, Partition
 from eventproc.delivery.producer import RecordProducer
 from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId
+from eventproc.payloads.platform_event import iso_timestamp
 from eventproc.records import (
     TRACEPARENT,
     Headers,
@@ -160,9 +161,11 @@ class Router(Service):
 
     def release(self) -> None:
         """No source partition is ours any more."""
+        if self._paused:
+            self._paused = False
+            self._flow.resume(self._partitions)
         self._partitions.clear()
         self._clear_queue()
-        self._paused = False
 
     @property
     def is_holding_back(self) -> bool:
@@ -259,7 +262,7 @@ class Router(Service):
         detail = f"no callback body exists for SEP {event.sep!r}"
         letter = DeadLetter(destination, event.lane_key, DeadLetterReason.CANNOT_BUILD, 0, detail, None, b"")
         log.warning("dead_letter.written", destination=destination, event_id=event.id, reason=detail)
-        at = f"{record.timestamp_ms}"
+        at = iso_timestamp(record.timestamp_ms)
         return (
             self._topics.dead_letter,
             destination_key(destination, event.id),
@@ -297,7 +300,7 @@ class Router(Service):
 
     def _end_at_failure(self, pending: _Pending, error: BaseException) -> None:
         """A send that failed for good ends the worker: going on would leave a gap in the source's order."""
-        if self.should_stop or self._draining:
+        if self.should_stop or self.crashed:
             return
         self._draining = True
         self._clear_queue()

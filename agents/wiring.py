@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -24,9 +26,9 @@ from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.sender import HttpSender
-from eventproc.delivery.topics import declare_topics, plan_topics
+from eventproc.delivery.topics import plan_topics
 from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
-from eventproc.destinations import build_destinations
+from eventproc.destinations import Destination, build_destinations
 from eventproc.destinations.business_server import DESTINATION_ID
 from eventproc.destinations.client_endpoint import client_endpoints
 from eventproc.identifiers import DestinationId
@@ -58,10 +60,7 @@ class EventprocApp(App):
     foundation: tuple[Any, ...] = ()
 
     async def on_start(self) -> None:
-        """Declare the topics, then producer, directory, router."""
-        settings = self.parts.settings
-        plans = plan_topics(settings, [engine.destination.topic for engine in self.parts.engines.values()])
-        await declare_topics(settings, plans)
+        """Faust's own start, then producer, directory, router, in this order."""
         await super().on_start()
         for service in self.foundation:
             await self.add_runtime_dependency(service)
@@ -70,7 +69,9 @@ class EventprocApp(App):
 def create_app(settings: Settings) -> EventprocApp:
     """Everything of one worker, put together; nothing is connected yet."""
     ledger, tap = Ledger(), PartitionTap()
-    app = _faust_app(settings)
+    destinations = build_destinations(settings)
+    ordered_topics = frozenset(destination.topic for destination in destinations.values())
+    app = _faust_app(settings, ordered_topics)
     app.transport = Transport(
         app.conf.broker_consumer,
         app,
@@ -79,10 +80,10 @@ def create_app(settings: Settings) -> EventprocApp:
         fetch_max_wait_ms=settings.consumer.fetch_max_wait_milliseconds,
     )
 
-    producer = RecordProducer(settings)
+    producer = RecordProducer(settings, ordered_topics)
     directory = CustomerDirectory(settings, settings.topics.customers)
     held = _held_lanes(settings)
-    engines = _engines(settings, producer, tap, held or UnsharedHolds())
+    engines = _engines(settings, destinations, producer, tap, held or UnsharedHolds())
     topics = RouterTopics(
         by_destination={engine.destination.id: engine.destination.topic for engine in engines.values()},
         invalid=settings.topics.invalid,
@@ -110,7 +111,7 @@ def create_app(settings: Settings) -> EventprocApp:
     return app
 
 
-def _faust_app(settings: Settings) -> EventprocApp:
+def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> EventprocApp:
     kafka, consumer, delivery = settings.events.queue.kafka, settings.consumer, settings.delivery
     servers = ";".join(f"kafka://{server}" for server in kafka.bootstrap_servers)
 
@@ -118,7 +119,8 @@ def _faust_app(settings: Settings) -> EventprocApp:
         shutdown_seconds = delivery.worker_shutdown_timeout_seconds
 
         async def preflight(self) -> None:
-            await preflight(settings, app.conf.web_bind, app.conf.web_port)
+            plans = plan_topics(settings, sorted(destination_topics))
+            await preflight(settings, plans, app.conf.web_bind, app.conf.web_port)
 
     app = EventprocApp(
         settings.topics.consumer_group,
@@ -142,6 +144,10 @@ def _faust_app(settings: Settings) -> EventprocApp:
         key_serializer="raw",
         value_serializer="raw",
         autodiscover=False,
+        datadir=Path(tempfile.gettempdir())
+        / f"{settings.topics.consumer_group}-data",  # nothing is kept there
+        web_router_enabled=False,
+        web_tables_enabled=False,
         web_port=settings.web_port,
         web_bind=settings.web.host,
         logging_config=None,
@@ -176,7 +182,11 @@ def _held_lanes(settings: Settings) -> HeldLanes | None:
 
 
 def _engines(
-    settings: Settings, producer: RecordProducer, tap: PartitionTap, holds: LaneHolds
+    settings: Settings,
+    destinations: dict[DestinationId, Destination],
+    producer: RecordProducer,
+    tap: PartitionTap,
+    holds: LaneHolds,
 ) -> dict[DestinationId, Engine]:
     dead_letters = DeadLetterWriter(producer, settings.topics.dead_letter)
     clock = LoopClock()
@@ -188,7 +198,7 @@ def _engines(
                 HttpSender(destination.endpoint, settings.delivery), dead_letters, tap, clock, holds=holds
             ),
         )
-        for id_, destination in build_destinations(settings).items()
+        for id_, destination in destinations.items()
     }
 
 
@@ -240,7 +250,6 @@ def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
             await ledger.drain(in_rebalance)
             await app.consumer.commit_now()
             ledger.release()
-            app.consumer.tap.clear()
 
     @app.on_before_shutdown.connect(weak=False)
     async def _stopping(app_: Any, **_: Any) -> None:  # noqa: ARG001 - a signal's signature

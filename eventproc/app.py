@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from agents.wiring import create_app
+from agents.wiring import EventprocApp, create_app
+from eventproc.errors import EventprocError
 from eventproc.logs import configure_logging
 from settings import Settings, SettingsError, load_settings
 
@@ -23,4 +24,12 @@ def _settings_or_exit() -> Settings:
     return settings
 
 
-app = create_app(_settings_or_exit())
+def _app_or_exit() -> EventprocApp:
+    try:
+        return create_app(_settings_or_exit())
+    except EventprocError as error:
+        sys.stderr.write(f"eventproc: {error}\n")
+        raise SystemExit(2) from None
+
+
+app = _app_or_exit()

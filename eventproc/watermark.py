@@ -87,6 +87,10 @@ class PartitionProgress:
     def __init__(self, committed: int | None = None, metadata: str = "") -> None:
         """Start at the committed offset; None when nothing was committed yet.
 
+        None with metadata: the partition was cut back below its commit (an unclean leader election) and is
+        read from its beginning. Then the metadata's offsets say nothing about what is done, since others may
+        stand there now; its marks still recognise what was delivered, and what was open is still delivered.
+
         Raises:
             MetadataError: the metadata is there and cannot be used.
         """
@@ -98,11 +102,12 @@ class PartitionProgress:
         self._changes = 0
         self._offered: tuple[CommitPoint, int] | None = None
         self._committed_changes = -1
-        if committed is not None and metadata:
+        if metadata:
             snapshot = decode_metadata(metadata)
-            if snapshot.base != committed:
+            if committed is not None and snapshot.base != committed:
                 raise MetadataError(f"written for offset {snapshot.base}, found at {committed}")
-            self._restored_until = snapshot.next
+            if committed is not None:
+                self._restored_until = snapshot.next
             self._restored_open = set(snapshot.open)
             self._marks = snapshot.marks
 
@@ -133,10 +138,9 @@ class PartitionProgress:
             return False
         self._next = offset + 1
         self._changes += 1
-        if offset < self._restored_until:
-            if offset not in self._restored_open:
-                return False
-        elif source is not None and not exempt and self._is_replay(source):
+        if offset in self._restored_open:
+            pass  # open before the restart: whatever the marks say, it was not delivered
+        elif offset < self._restored_until or (source is not None and not exempt and self._is_replay(source)):
             return False
         self._open[offset] = None
         return True
@@ -164,10 +168,14 @@ class PartitionProgress:
         assert self._next is not None  # noqa: S101 - commit_point has looked
         done_until, open_offsets = self._next, list(self._open)
         marks = self._marks
+        still_to_come = sorted(offset for offset in self._restored_open if offset >= self._next)
         if self._restored_until > self._next:
             # Still inside what a restart brought back: the old knowledge beyond ``next`` stays true.
             done_until = self._restored_until
-            open_offsets += sorted(offset for offset in self._restored_open if offset >= self._next)
+            open_offsets += still_to_come
+        elif still_to_come:
+            # Cut back, and not all read again that was open: the marks would take it for delivered.
+            marks = {}
         return encode_metadata(watermark, done_until, open_offsets, marks)
 
     def _is_replay(self, source: Source) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import time
 
 from eventproc.dead_letters import DeadLetter, dead_letter_headers
 from eventproc.delivery.engine import InboundRecord
 from eventproc.delivery.producer import RecordProducer
+from eventproc.payloads.platform_event import iso_timestamp
 from eventproc.records import destination_key, read_origin
 
 
@@ -20,10 +21,6 @@ class DeadLetterWriter:
     async def put(self, letter: DeadLetter, record: InboundRecord) -> None:
         """Write one dead letter and wait for its acknowledgement."""
         event_id = read_origin(record.headers).event_id or f"{record.partition[1]}/{record.offset}"
-        headers = dead_letter_headers(letter, record.headers, _now())
+        headers = dead_letter_headers(letter, record.headers, iso_timestamp(time.time_ns() // 1_000_000))
         key = destination_key(letter.destination, event_id)
         await self._producer.send_and_wait(self._topic, key, record.value, headers)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

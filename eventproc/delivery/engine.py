@@ -240,10 +240,12 @@ class Engine:
         self._cancel_timer()
         for worker in self._workers:
             worker.cancel()
+        if self._paused:
+            self._paused = False
+            self._flow.resume(self._partitions)
         self._partitions.clear()
         self._lanes = Lanes()
         self._waiting_bytes = 0
-        self._paused = False
 
     async def close(self) -> None:
         """Close the connections."""
@@ -346,7 +348,14 @@ class Engine:
         except Exception:
             log.exception("attempt.crashed", destination=self.destination.id, event_id=job.origin.event_id)
             if lane.items and lane.items[0] is job and lane.postponed_until is None:
-                self._lanes.postpone(lane, self._clock.monotonic() + self._policy.max_seconds)
+                self._set_aside(lane, self._policy.max_seconds)
+
+    def _set_aside(self, lane: Lane[_Job], seconds: float) -> None:
+        """Try this head again later, for a reason of our own. A probe that told nothing is a failed probe."""
+        now = self._clock.monotonic()
+        self._lanes.postpone(lane, now + seconds)
+        if self.breaker.state is BreakerState.HALF_OPEN:
+            self.breaker.on_failure(lane.key, now)
 
     async def _attempt(self, lane: Lane[_Job]) -> None:
         """Steps 5 to 11 for the head of one lane."""
@@ -360,7 +369,7 @@ class Engine:
             return
         if self._guard.is_stale(lane.key, body.updated_at):
             self.stats.late += 1
-            if self._delivery.order == "skip_stale":
+            if self._delivery.order == "skip_stale" and job.origin.redriven is None:
                 self._finish(lane, job)
                 return
         if self._limiter is not None:
@@ -462,8 +471,7 @@ class Engine:
                 event_id=job.origin.event_id,
                 problem=repr(error),
             )
-            delay = self._policy.delay_seconds(max(1, job.attempts), 1.0)
-            self._lanes.postpone(lane, self._clock.monotonic() + delay)
+            self._set_aside(lane, self._policy.delay_seconds(max(1, job.attempts), 1.0))
             return
         self.stats.dead_lettered += 1
         log.warning(

@@ -24,8 +24,9 @@
     flight. Proof: tests/chaos/test_sigterm.py, in a rebalance.
 ``Worker``
     SIGTERM must end the worker; broker, port and switch are looked at before anything starts.
-``never_expire``
-    aiokafka drops a batch of a partition without leader after the request time-out, and sends the next one.
+``never_expire``, ``stop_at_refusal``
+    aiokafka goes on with a partition's next batch after one has failed for good, dropped for want of a leader
+    after the request time-out or refused by the broker. The sinks' replay filter takes the gap for done.
 """
 
 from __future__ import annotations
@@ -33,14 +34,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.worker import Worker as FaustWorker
@@ -76,10 +78,6 @@ class PartitionTap:
         """Fetch from these again, within ``PAUSED_POLL_SECONDS``."""
         self._paused -= frozenset(partitions)
 
-    def clear(self) -> None:
-        """Nothing is paused."""
-        self._paused = frozenset()
-
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread with metadata, bulk offset fetch and partition pauses."""
@@ -104,15 +102,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fresh = []
         for partition in partitions:
             found = fetched.get(partition)
-            if found is not None and found.offset > ends.get(partition, found.offset):
-                log.warning("partition.cut_back", partition=tuple(partition), committed=found.offset)
-                found = None
-            if found is not None and found.offset >= 0:
-                consumer.seek(partition, found.offset)
-                positions[TP(*partition)] = (found.offset, found.metadata or "")
-            else:
+            committed = None if found is None or found.offset < 0 else found.offset
+            metadata = "" if found is None else found.metadata or ""
+            if committed is not None and committed > ends.get(partition, committed):
+                log.warning("partition.cut_back", partition=tuple(partition), committed=committed)
+                committed = None
+            positions[TP(*partition)] = (committed, metadata)
+            if committed is None:
                 fresh.append(partition)
-                positions[TP(*partition)] = (None, "")
+            else:
+                consumer.seek(partition, committed)
         if fresh:
             await consumer.seek_to_beginning(*fresh)
         self.consumer.positions = positions
@@ -256,7 +255,36 @@ class Worker(FaustWorker):
 
 def never_expire(producer: AIOKafkaProducer) -> None:
     """Batches wait for a partition's leader for as long as it takes."""
-    producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001 - see the table above
+    producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001 - see the head of the module
+
+
+def stop_at_refusal(producer: AIOKafkaProducer, ordered: Callable[[str], bool]) -> None:
+    """After a batch of an ordered topic's partition has failed for good, nothing more is written to it.
+
+    Done where the batch fails, before aiokafka can send the next one: whoever waits for the batch's future
+    hears of it an iteration of the loop too late.
+    """
+    accumulator = producer._message_accumulator  # noqa: SLF001 - see the head of the module
+    append_batch = accumulator._append_batch  # noqa: SLF001
+    refused: dict[TopicPartition, Exception] = {}
+
+    def append(builder: Any, partition: TopicPartition) -> Any:
+        if partition in refused:
+            raise refused[partition]
+        batch = append_batch(builder, partition)
+        if ordered(partition.topic):
+            batch.failure = partial(fail, batch.failure, partition)
+        return batch
+
+    def fail(
+        fail_batch: Callable[[Exception], None], partition: TopicPartition, exception: Exception
+    ) -> None:
+        refused[partition] = exception
+        fail_batch(exception)
+        for queued in accumulator._batches.pop(partition, ()):  # noqa: SLF001
+            queued.failure(exception)
+
+    accumulator._append_batch = append  # noqa: SLF001
 
 
 def _exit_hard(seconds: float) -> None:

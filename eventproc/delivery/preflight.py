@@ -12,19 +12,21 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.topics import TopicError, TopicPlan, declare_topics
 from settings import Settings
 
+EXIT_FAILED: Final = 1
 EXIT_CONFIGURATION: Final = 2
 EXIT_BROKER: Final = 3
 RETRY_SECONDS: Final = 1.0
 
 
-async def preflight(settings: Settings, web_host: str, web_port: int) -> None:
-    """Events switched on, web port free, Kafka reachable.
+async def preflight(settings: Settings, plans: list[TopicPlan], web_host: str, web_port: int) -> None:
+    """Events switched on, web port free, Kafka reachable, topics there.
 
     Raises:
         SystemExit: 2 for the first two, 3 when Kafka does not answer within
-            ``consumer.connect_attempts_seconds``. The reason was printed.
+            ``consumer.connect_attempts_seconds``, 1 when it will not make a topic. The reason was printed.
     """
     if not settings.events.enabled:
         _stop(EXIT_CONFIGURATION, "events.enabled is false: there is nothing to do. Set EVENTS_ENABLED=true.")
@@ -35,6 +37,10 @@ async def preflight(settings: Settings, web_host: str, web_port: int) -> None:
             f"web port {web_port}: {problem}. Choose another by WEB_PORT or `faust worker --web-port`.",
         )
     await _wait_for_kafka(settings)
+    try:
+        await declare_topics(settings, plans)
+    except TopicError as error:
+        _stop(EXIT_FAILED, str(error))
 
 
 async def _wait_for_kafka(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownError, UnsupportedVersionError
 from mode import Service
 
-from eventproc.delivery.faust_internals import never_expire
+from eventproc.delivery.faust_internals import never_expire, stop_at_refusal
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.records import Headers
 from settings import Settings
@@ -29,10 +29,15 @@ CLOSE_SECONDS: Final = 3.0
 
 
 class RecordProducer(Service):
-    """The worker's one producer."""
+    """The worker's one producer.
 
-    def __init__(self, settings: Settings, **kwargs: Any) -> None:
+    Once Kafka has refused a record of one of ``ordered_topics`` for good, that partition takes no more: every
+    later send to it fails with the same error.
+    """
+
+    def __init__(self, settings: Settings, ordered_topics: frozenset[str], **kwargs: Any) -> None:
         self._settings = settings
+        self._ordered_topics = ordered_topics
         self._producer: AIOKafkaProducer | None = None
         super().__init__(**kwargs)
 
@@ -66,6 +71,7 @@ class RecordProducer(Service):
             await producer.stop()
             raise
         never_expire(producer)
+        stop_at_refusal(producer, self._ordered_topics.__contains__)
         return producer
 
     async def on_stop(self) -> None:

@@ -76,7 +76,7 @@ class Redriver:
         Raises:
             BrokerUnavailableError: Kafka did not answer, or refused; what is not done still waits.
         """
-        producer = RecordProducer(self._settings)
+        producer = RecordProducer(self._settings, frozenset())
         with _as_unavailable(self._servers):
             await _within(CONNECT_SECONDS, producer.start())
             try:

@@ -37,7 +37,9 @@ def plan_topics(settings: Settings, destination_topics: list[str]) -> list[Topic
     """Every topic that this configuration needs, the anchor's own included, in case it is not there yet."""
     topics = settings.topics
     return [
-        TopicPlan(topics.source, topics.partitions),
+        # The anchor's own, in case it is not there yet. It is keyed by event id: several partitions would
+        # break the order of a transaction's events before we ever see them.
+        TopicPlan(topics.source, 1),
         TopicPlan(topics.invalid, 1, _milliseconds(topics.invalid_retention_hours)),
         TopicPlan(topics.dead_letter, 1, _milliseconds(topics.dead_letter_retention_hours)),
         TopicPlan(topics.customers, 1, compacted=True),

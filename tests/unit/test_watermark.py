@@ -117,6 +117,39 @@ def test_an_open_event_is_never_taken_for_a_replay_after_a_restart() -> None:
     assert not restored.offer(5, source(2)), "a copy beyond what was known is a replay"
 
 
+def test_a_partition_cut_back_delivers_what_was_open_and_what_is_new_and_nothing_else() -> None:
+    """An unclean election took 3 to 5 away; since then a new record stands at 3."""
+    progress = PartitionProgress(0)
+    for offset in range(6):
+        progress.offer(offset, source(offset))
+        if offset != 1:
+            progress.done(offset)
+    point = progress.commit_point()
+    assert point is not None
+    again = PartitionProgress(None, point.metadata)
+    assert [o for o in range(3) if again.offer(o, source(o))] == [1]
+    assert again.offer(3, source(6))
+    assert not again.offer(4, source(2))
+
+
+def test_a_crash_while_reading_a_cut_back_partition_again_loses_nothing_that_was_open() -> None:
+    progress = PartitionProgress(0)
+    for offset in range(6):
+        progress.offer(offset, source(offset))
+        if offset != 4:
+            progress.done(offset)
+    point = progress.commit_point()
+    assert point is not None
+    again = PartitionProgress(
+        None, encode_metadata(point.offset, 6, [4], decode_metadata(point.metadata).marks)
+    )
+    assert not again.offer(0, source(0))
+    halfway = again.commit_point()
+    assert halfway is not None
+    third = PartitionProgress(halfway.offset, halfway.metadata)
+    assert third.offer(4, source(4))
+
+
 @pytest.mark.parametrize(
     "text",
     ["free text", "AAAA", base64.b64encode(b"\x09\x00\x00\x01").decode(), base64.b64encode(b"\x01").decode()],

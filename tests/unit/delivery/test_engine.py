@@ -10,7 +10,7 @@ import pytest
 
 from eventproc.breaker import BreakerState
 from eventproc.dead_letters import DeadLetterReason
-from eventproc.delivery.engine import Engine, EngineParts
+from eventproc.delivery.engine import Engine, EngineParts, InboundRecord
 from eventproc.outcomes import Response
 from settings import load_settings
 from settings.delivery import DeliverySettings
@@ -264,7 +264,7 @@ async def test_a_dead_letter_counts_only_when_its_topic_has_acknowledged() -> No
     """Knative's dispatcher commits even when the dead letter failed; here the event waits."""
     world = World()
     world.dead.failures_left = 3
-    world.engine.accept(record(0, "t").__class__(PARTITION, 0, b"t", b"not json", [("event-id", b"e0")], 0))
+    world.engine.accept(InboundRecord(PARTITION, 0, b"t", b"not json", [("event-id", b"e0")], 0))
     await settle()
     assert world.watermark == 0
     await world.clock.advance(100)
@@ -272,9 +272,21 @@ async def test_a_dead_letter_counts_only_when_its_topic_has_acknowledged() -> No
     assert world.watermark == 1
 
 
+async def test_a_half_open_breaker_does_not_hammer_a_dead_letter_topic_that_is_away() -> None:
+    world = World()
+    world.sender.script = lambda _body, _n: REFUSED
+    for offset in range(10):
+        world.accept(offset, f"t{offset}")
+    await settle()
+    world.dead.failures_left = 10_000
+    world.engine.accept(InboundRecord(PARTITION, 10, b"x", b"not json", [("event-id", b"e10")], 0))
+    await world.clock.advance(100)
+    assert world.dead.failures_left > 9_900
+
+
 async def test_what_cannot_be_built_is_dead_lettered_without_a_request() -> None:
     world = World()
-    world.engine.accept(record(0, "t").__class__(PARTITION, 0, b"t", b"not json", [("event-id", b"e0")], 0))
+    world.engine.accept(InboundRecord(PARTITION, 0, b"t", b"not json", [("event-id", b"e0")], 0))
     await settle()
     ((letter, _),) = world.dead.letters
     assert letter.reason is DeadLetterReason.CANNOT_BUILD

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
+from aiokafka.producer import sender as aiokafka_sender
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport import consumer as faust_consumer
@@ -123,8 +124,10 @@ async def test_positions_come_with_their_metadata_and_without_a_commit_from_the_
 async def test_a_partition_that_was_cut_back_is_read_from_its_beginning() -> None:
     """Otherwise everything below the old commit would be dropped as read already."""
     aiokafka = FakeAiokafka(end=6)
-    assert await thread(aiokafka)._seek_to_committed() == {A: None, B: None}
+    one = thread(aiokafka)
+    assert await one._seek_to_committed() == {A: None, B: None}
     assert aiokafka.sought == {A: "beginning", B: "beginning"}
+    assert one.consumer.positions[A] == (None, "meta"), "what was delivered is still known by its source"
 
 
 async def test_a_paused_partition_is_not_fetched_and_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +160,53 @@ def test_what_is_overridden_is_still_there_with_the_same_parameters() -> None:
     ):
         mine = inspect.signature(getattr(ours, name)).parameters
         assert list(mine) == list(inspect.signature(getattr(theirs, name)).parameters), name
+
+
+class FakeBatch:
+    def __init__(self) -> None:
+        self.failed: list[Exception] = []
+
+    def failure(self, exception: Exception) -> None:
+        self.failed.append(exception)
+
+
+class FakeAccumulator:
+    def __init__(self) -> None:
+        self._batches: dict[TopicPartition, list[FakeBatch]] = {}
+
+    def _append_batch(self, _builder: Any, partition: TopicPartition) -> FakeBatch:
+        batch = FakeBatch()
+        self._batches.setdefault(partition, []).append(batch)
+        return batch
+
+
+def test_nothing_is_written_to_an_ordered_partition_after_a_refusal() -> None:
+    """The next batch would be written before anybody hears of the first one's failure."""
+    accumulator: Any = FakeAccumulator()
+    original = accumulator._append_batch
+    faust_internals.stop_at_refusal(SimpleNamespace(_message_accumulator=accumulator), {"a"}.__contains__)
+    here, other, free = TopicPartition("a", 0), TopicPartition("a", 1), TopicPartition("dead-letter", 0)
+    first = accumulator._append_batch(None, here)
+    queued = [accumulator._append_batch(None, here) for _ in range(2)]
+    accumulator._append_batch(None, other)
+    accumulator._batches[here].pop(0)  # it is under way
+    refusal = KafkaConnectionError("too large")
+    first.failure(refusal)
+    assert [batch.failed for batch in (first, *queued)] == [[refusal]] * 3
+    assert here not in accumulator._batches
+    with pytest.raises(KafkaConnectionError):
+        accumulator._append_batch(None, here)
+    accumulator._append_batch(None, other)
+    unordered = accumulator._append_batch(None, free)
+    unordered.failure(refusal)
+    assert original(None, free) is not None
+    assert accumulator._append_batch(None, free) is not None
+
+
+def test_aiokafka_still_makes_and_fails_batches_where_we_listen() -> None:
+    source = inspect.getsource(MessageAccumulator.add_message)
+    assert "self._append_batch(" in source
+    assert "batch.failure(" in inspect.getsource(aiokafka_sender)
 
 
 def test_the_accumulator_still_takes_its_time_to_live_from_where_we_lift_it() -> None:

@@ -1,0 +1,48 @@
+"""A copy that Kafka refused was later taken for a router's replay, and its event was lost.
+
+The next batch of the same partition was written before anybody heard of the first one's refusal. Once the topic
+took such records again, the sink had seen a higher source offset and skipped the refused one.
+"""
+
+from __future__ import annotations
+
+import json
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from tests.conftest import StartWorker
+from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.kafka import ApacheKafka
+from tests.servers.kafka_client import Record
+from tests.servers.receiver import Receiver
+
+
+def event(number: int, size: int) -> Record:
+    transaction = {"id": f"t{number}", "message": "x" * size}
+    value = {"type": "transaction_created", "id": f"e{number}", "transaction": transaction}
+    return Record(json.dumps(value).encode(), key=b"%d" % number)
+
+
+async def test_nothing_overtakes_a_refused_copy_and_nothing_is_lost(
+    apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker, business_server: Receiver
+) -> None:
+    await apache_kafka.create_topics({names.source: 1})
+    topic = names.topic("callback-api")
+    admin = AIOKafkaAdminClient(bootstrap_servers=apache_kafka.bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"max.message.bytes": "100000"})])
+    env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names)
+    worker = await start_worker(env)
+    events = [event(0, 250_000), *(event(number, 10_000) for number in range(1, 6))]
+    await apache_kafka.publish(names.source, events)
+    assert await worker.wait(40) != 0
+    assert "router.send_failed" in worker.log_text()
+    assert await apache_kafka.read_all(topic) == [], "nothing may be written behind the refused copy"
+
+    mended = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": "8000000"})
+    await admin.alter_configs([mended])
+    await admin.close()
+    await start_worker(env)
+    requests = await business_server.wait_for(6, 30)
+    assert {request.event_id for request in requests} == {f"e{number}" for number in range(6)}
