@@ -1,0 +1,102 @@
+"""What was measured, as numbers with their units. ``table`` shows it, ``targets`` judges it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+JWT = "jwt"
+SIGNATURE = "signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where it was measured."""
+
+    processor: str
+    cores: int
+    memory_gb: int
+    python: str
+    loop: str
+    kafka: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteResult:
+    """The router alone, each event to ``topics`` internal topics; beside it one POST of the bare loop."""
+
+    topics: int
+    events_per_second: float
+    cpu_us_per_event: float
+    bare_cpu_us_per_post: float
+
+
+@dataclass(frozen=True, slots=True)
+class SinkResult:
+    """One destination at a receiver that takes ``latency_ms``; beside it aiohttp alone."""
+
+    auth: str
+    latency_ms: int
+    max_in_flight: int
+    deliveries_per_second: float
+    cpu_us_per_delivery: float
+    bare_posts_per_second: float
+    bare_cpu_us_per_post: float
+    one_at_a_time_per_second: float
+
+    @property
+    def cpu_ratio(self) -> float:
+        """Our CPU for a delivery over aiohttp's for a POST."""
+        return self.cpu_us_per_delivery / self.bare_cpu_us_per_post
+
+
+@dataclass(frozen=True, slots=True)
+class EndToEndResult:
+    """From publish to the receiver; ``events_per_second`` 0 is a single event after ``idle_seconds``."""
+
+    events_per_second: int
+    events: int
+    idle_seconds: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersResult:
+    """The same load on several processes."""
+
+    workers: int
+    deliveries_per_second: float
+    cpu_us_per_delivery: float
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationsResult:
+    """The same load spread over many destinations."""
+
+    destinations: int
+    deliveries_per_second: float
+    cpu_us_per_delivery: float
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogResult:
+    """Memory of one worker, idle and while so many events wait for a receiver that is down."""
+
+    events: int
+    idle_mb: float
+    waiting_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """One run; a section that was not asked for is empty."""
+
+    date: str
+    quick: bool
+    machine: Machine
+    route: tuple[RouteResult, ...] = ()
+    sink: tuple[SinkResult, ...] = ()
+    end_to_end: tuple[EndToEndResult, ...] = ()
+    workers: tuple[WorkersResult, ...] = ()
+    destinations: tuple[DestinationsResult, ...] = ()
+    backlog: tuple[BacklogResult, ...] = ()

@@ -1,0 +1,178 @@
+"""The benchmark's judgement and its table, on made-up results; nothing is timed here."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from bench import profiles
+from bench.load import Load, client_name, clients
+from bench.results import (
+    JWT,
+    SIGNATURE,
+    BacklogResult,
+    DestinationsResult,
+    EndToEndResult,
+    Machine,
+    Results,
+    RouteResult,
+    SinkResult,
+    WorkersResult,
+)
+from bench.table import show, show_verdicts
+from bench.targets import judge
+from bench.window import Window, cpu_seconds
+from eventproc.events import Unreadable, decode
+from eventproc.records import read_origin
+
+MACHINE = Machine("a processor", 2, 8, "3.12.0", "uvloop", "Apache Kafka 4.1.0")
+
+
+def sink(auth: str, latency_ms: int, per_second: float, cpu_us: float) -> SinkResult:
+    return SinkResult(auth, latency_ms, 64, per_second, cpu_us, 10_000.0, 100.0, 500.0)
+
+
+GOOD = Results(
+    date="2026-01-01T00-00-00",
+    quick=True,
+    machine=MACHINE,
+    route=(RouteResult(1, 9000.0, 100.0, 100.0), RouteResult(2, 7000.0, 140.0, 100.0)),
+    sink=(
+        sink(JWT, 0, 5000.0, 190.0),
+        sink(JWT, 50, 1200.0, 210.0),
+        sink(SIGNATURE, 0, 4000.0, 230.0),
+        sink(SIGNATURE, 50, 1200.0, 250.0),
+    ),
+    end_to_end=(EndToEndResult(100, 500, 0.0, 9.0, 40.0), EndToEndResult(0, 1, 60.0, 12.0, 12.0)),
+    workers=(WorkersResult(1, 4000.0, 240.0), WorkersResult(2, 7000.0, 250.0)),
+    destinations=(DestinationsResult(10, 3000.0, 200.0), DestinationsResult(1000, 2500.0, 250.0)),
+    backlog=(BacklogResult(1_000_000, 90.0, 120.0),),
+)
+
+
+def test_good_results_meet_every_target() -> None:
+    verdicts = judge(GOOD)
+    assert len(verdicts) == 9
+    assert [verdict.what for verdict in verdicts if not verdict.is_met] == []
+
+
+@pytest.mark.parametrize(
+    ("worse", "missed"),
+    [
+        (replace(GOOD, route=(RouteResult(2, 7000.0, 151.0, 100.0),)), "route: CPU per event"),
+        (replace(GOOD, sink=(sink(JWT, 0, 5000.0, 201.0),)), "sink: CPU per delivery"),
+        (replace(GOOD, sink=(sink(SIGNATURE, 0, 5000.0, 241.0),)), "sink: CPU per delivery"),
+        (
+            replace(GOOD, sink=(sink(JWT, 0, 5000.0, 190.0), sink(JWT, 50, 1100.0, 190.0))),
+            "sink: share of what 64 in flight allow",
+        ),
+        (replace(GOOD, end_to_end=(EndToEndResult(100, 500, 0.0, 16.0, 40.0),)), "end to end: p50"),
+        (replace(GOOD, end_to_end=(EndToEndResult(100, 500, 0.0, 9.0, 61.0),)), "end to end: p99"),
+        (
+            replace(
+                GOOD, destinations=(DestinationsResult(10, 1.0, 200.0), DestinationsResult(1000, 1.0, 261.0))
+            ),
+            "destinations: CPU per delivery",
+        ),
+        (replace(GOOD, backlog=(BacklogResult(1_000_000, 90.0, 141.0),)), "backlog: MB"),
+    ],
+)
+def test_each_target_is_missed_alone(worse: Results, missed: str) -> None:
+    (verdict,) = [verdict for verdict in judge(worse) if not verdict.is_met]
+    assert verdict.what.startswith(missed)
+
+
+def test_a_slow_receiver_is_no_fault_of_a_worker_at_its_cpu_limit() -> None:
+    results = replace(GOOD, sink=(sink(JWT, 0, 1000.0, 190.0), sink(JWT, 50, 950.0, 190.0)))
+    assert all(verdict.is_met for verdict in judge(results))
+
+
+def test_what_could_not_be_measured_is_a_miss() -> None:
+    nothing_done = Window(seconds=3.0, done=0, cpu_seconds=1.0)
+    results = replace(GOOD, route=(RouteResult(2, 0.0, nothing_done.cpu_us_each, 100.0),))
+    assert next(verdict.is_met for verdict in judge(results)) is False
+
+
+def test_sections_that_were_not_measured_are_not_judged() -> None:
+    assert judge(Results("2026-01-01T00-00-00", quick=True, machine=MACHINE)) == []
+
+
+def test_the_table_shows_every_section_with_its_numbers() -> None:
+    text = shown(GOOD)
+    for part in ("route", "sink", "end to end", "workers", "destinations", "backlog", "targets"):
+        assert part in text
+    for number in ("9,000", "1.90", "one after 60 s of nothing", "1,000,000", "+30"):
+        assert number in text
+    assert "a processor, 2 cores, 8 GB" in text
+
+
+def test_the_table_leaves_out_what_was_not_measured() -> None:
+    text = shown(replace(GOOD, backlog=(), workers=()))
+    assert "backlog:" not in text
+    assert "workers:" not in text
+
+
+def test_a_missed_target_stands_out() -> None:
+    assert "MISSED" in shown(replace(GOOD, backlog=(BacklogResult(1, 90.0, 200.0),)))
+    assert "MISSED" not in shown(GOOD)
+
+
+def shown(results: Results) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=120)
+    show(console, results)
+    show_verdicts(console, judge(results))
+    return out.getvalue()
+
+
+def test_a_window_divides_by_what_was_done() -> None:
+    window = Window(seconds=2.0, done=1000, cpu_seconds=0.5)
+    assert window.per_second == 500
+    assert window.cpu_us_each == 500
+
+
+def test_the_cpu_of_a_process_is_that_of_all_its_threads() -> None:
+    assert cpu_seconds(os.getpid()) >= 0
+
+
+def test_every_event_of_a_load_can_be_read_and_has_its_own_id() -> None:
+    load = Load(events=40, clients=3)
+    events = [decode(record.value) for record in load.source_records()]
+    readable = [event for event in events if not isinstance(event, Unreadable)]
+    assert len({event.id for event in readable}) == 40
+    assert len({event.lane_key for event in readable}) == 10
+    names = {(event.transaction or {})["client_name"] for event in readable}
+    assert names == {client_name(number) for number in range(3)}
+
+
+def test_a_transaction_of_a_load_stays_in_one_partition_in_order_of_its_source() -> None:
+    partition_of: dict[bytes, int] = {}
+    newest: dict[tuple[int, int], int] = {}
+    for record in Load(events=400).internal_records(partitions=4):
+        assert partition_of.setdefault(record.key, record.partition) == record.partition
+        source = read_origin(record.headers).source
+        assert source is not None
+        assert source.offset > newest.get((record.partition, source.partition), -1)
+        newest[record.partition, source.partition] = source.offset
+
+
+def test_a_load_can_be_one_clients_own() -> None:
+    assert len(list(Load(events=40, clients=4).internal_records(partitions=2, client=1))) == 12
+    assert [client["name"] for client in clients(2, "http://wallet")] == ["client-0000", "client-0001"]
+
+
+def test_a_profile_sums_up_by_package_function_and_caller() -> None:
+    stacks = [
+        (("thread Main", "eventproc/a.py:f", "aiohttp/b.py:g"), 300),
+        (("thread Main", "eventproc/a.py:f"), 100),
+        (("thread Main", "eventproc/a.py:f", "aiohttp/b.py:g"), 200),
+    ]
+    text = profiles.render(stacks, events=100)
+    assert text.startswith("6.0 us of CPU for each of 100 events")
+    assert "     5.00  aiohttp\n" in text
+    assert "     6.00  eventproc/a.py:f\n" in text
+    assert "     5.00      aiohttp/b.py:g\n" in text
