@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
 
 GOOD = [f"good{number}" for number in range(48)]
 BAD = ["hangs", "refuses"]
-MAX_IN_FLIGHT = 2
+MAX_IN_FLIGHT = 1
 ANSWER_SECONDS = 0.4
 KEPT_SHARE = 0.9
 MEMORY_GROWTH_BYTES = 30 << 20
@@ -43,7 +43,7 @@ async def test_a_hung_and_a_refusing_destination_slow_no_other_one(
     Their receivers set the pace, far below what the worker can do: the rate then hangs on how destinations
     share the worker, not on who else uses the machine.
     """
-    each = 200 if chaos_long else 20
+    each = 100 if chaos_long else 12
     ledger = DeliveryLedger()
     log = tmp_path / "requests.jsonl"
     is_mended = True
