@@ -1,5 +1,6 @@
-"""Joins Faust's streams to the handlers: a record in, never a wait, never Faust's own ack.
+"""Joins Faust's streams to the handlers: batches in, never a wait, never Faust's own ack.
 
+An event of these streams is what one poll fetched of one partition (``faust_internals.Consumer.getmany``).
 Offsets are committed from the handlers' watermarks (``delivery/ledger.py``).
 """
 
@@ -22,23 +23,19 @@ def feed(handler: RecordHandler) -> Callable[[Any], Any]:
     """The body of an agent that hands every record of its topic to ``handler``."""
 
     async def agent(stream: Any) -> None:
+        accept = handler.accept
         async for event in stream.noack().events():
-            message = event.message
-            handler.accept(
-                InboundRecord(
-                    partition=message.tp,
-                    offset=message.offset,
-                    key=message.key,
-                    value=message.value,
-                    headers=_headers(message.headers),
-                    timestamp_ms=round((message.timestamp or 0) * 1000),
+            partition = event.message.tp
+            for record in event.value:
+                accept(
+                    InboundRecord(
+                        partition,
+                        record.offset,
+                        record.key,
+                        record.value,
+                        list(record.headers),
+                        record.timestamp,
+                    )
                 )
-            )
 
     return agent
-
-
-def _headers(headers: Any) -> list[tuple[str, bytes]]:
-    if not headers:
-        return []
-    return list(headers.items()) if isinstance(headers, dict) else list(headers)

@@ -20,7 +20,7 @@ from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.engine import Engine, EngineParts, LaneHolds, Partition
-from eventproc.delivery.faust_internals import App, PartitionTap, Transport, Worker
+from eventproc.delivery.faust_internals import App, BatchSchema, PartitionTap, Transport, Worker
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.preflight import preflight
@@ -219,7 +219,7 @@ def _routing_table(settings: Settings, destinations: set[DestinationId]) -> Rout
 
 def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name: str) -> None:
     ledger.register(topic, handler)
-    channel = app.topic(topic, key_serializer="raw", value_serializer="raw", internal=False)
+    channel = app.topic(topic, schema=BatchSchema(), acks=False)
     app.agent(channel, name=name)(feed(handler))
 
 

@@ -7,8 +7,7 @@ partition and offset: they make a router's replay after a crash recognisable (se
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId, EventId
@@ -29,8 +28,7 @@ Headers = list[tuple[str, bytes]]
 """Kafka record headers: name and value, in order, as aiokafka takes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where a record stood in the source topic; ``timestamp_ms`` is Kafka's, in ms since the epoch."""
 
     topic: str
@@ -39,8 +37,7 @@ class Source:
     timestamp_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """What the headers of an internal record say; ``source`` is None when they do not say where from."""
 
     event_id: EventId

@@ -29,7 +29,7 @@ import binascii
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from eventproc.identifiers import Offset
 from eventproc.records import Source
@@ -47,16 +47,14 @@ class CommitPoint:
     metadata: str
 
 
-@dataclass(frozen=True, slots=True)
-class SourceKey:
+class SourceKey(NamedTuple):
     """One partition of the source topic; the topic by its CRC-32, which is short."""
 
     topic_crc: int
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class SourceMark:
+class SourceMark(NamedTuple):
     """The highest offset and the latest timestamp (ms) seen of one source partition."""
 
     offset: int

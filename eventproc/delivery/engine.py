@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import structlog
 from aiolimiter import AsyncLimiter
@@ -51,8 +51,7 @@ Partition: TypeAlias = tuple[str, int]
 """Topic and partition number."""
 
 
-@dataclass(frozen=True, slots=True)
-class InboundRecord:
+class InboundRecord(NamedTuple):
     """One record of a destination's topic; ``timestamp_ms`` is Kafka's."""
 
     partition: Partition
@@ -578,4 +577,6 @@ def _published_ms(job: _Job) -> int:
 
 def _header_text(value: str | EventId) -> str:
     """A value that may stand in an HTTP header, whatever the event says its id is."""
+    if value.isascii() and value.isprintable():
+        return value[:256]
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in value)[:256]

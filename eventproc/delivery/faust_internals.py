@@ -13,6 +13,10 @@
 ``ConsumerThread._create_worker_consumer``
     Faust lets a fetch wait 1.5 s at the broker. aiokafka leaves a partition that is not read to its end out
     of the one fetch it has open, so a record then waits as long as the fetch: 1.3 s, and 0.02 s at 20 ms.
+``Consumer.getmany``, ``BatchSchema``
+    Faust makes two tasks for every record, and with its conductor, stream and sensors takes about 190 µs of
+    CPU for it, three times what a POST costs. One message for a partition's part of a poll takes that once:
+    a routed event 240 -> 72 µs, a delivery with JWT 335 -> 165 µs (measured before and after in one run).
 ``ConsumerThread._fetch_records``
     Pauses single partitions at the fetch. Faust's own ``pause_partitions`` drops what was fetched of them
     already, and then takes the hole for a gap.
@@ -34,7 +38,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -44,7 +48,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, ConsumerMessage, Message
 from faust.worker import Worker as FaustWorker
 
 from eventproc.delivery.engine import Partition
@@ -175,6 +179,26 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """What a poll fetched, one message for each partition, its value the list of records."""
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if records is None or self.should_stop:
+            return
+        if not self.flow_active:
+            # A rebalance has begun: what was fetched is read again from the commit, by whoever gets it then.
+            try:
+                await self.perform_seek()
+            except KafkaError as error:
+                log.warning("partitions.not_sought", problem=repr(error)[:200])
+            return
+        for tp, batch in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                break
+            if batch and (active is None or tp in active or tp in self._buffered_partitions):
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                yield tp, _batch_message(TP(*tp), batch, generation)
+
     async def perform_seek(self) -> None:
         """Seek to the committed offsets and hand the assignment to the ledger."""
         await super().perform_seek()
@@ -197,6 +221,17 @@ class Consumer(driver.Consumer):
         """Commit all that is done at this moment, also when another commit is under way."""
         await self.maybe_wait_for_commit_to_finish()
         await self.commit()
+
+
+class BatchSchema(faust.Schema):
+    """Hands a batch on as it is: its records are decoded by their handler."""
+
+    def loads_key(self, app: Any, message: Message, **_: Any) -> None:
+        """A batch has no key."""
+
+    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:  # noqa: ARG002 - Faust's signature
+        """The list of records."""
+        return message.value
 
 
 class App(faust.App):
@@ -251,6 +286,25 @@ class Worker(FaustWorker):
             self._watchdog = threading.Timer(seconds, _exit_hard, [seconds])
             self._watchdog.daemon = True
             self._watchdog.start()
+
+
+def _batch_message(tp: TP, batch: list[Any], generation: int) -> Message:
+    last = batch[-1]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        last.offset,
+        last.timestamp / 1000,
+        last.timestamp_type,
+        None,
+        None,
+        batch,
+        None,
+        0,
+        0,
+        tp,
+        generation_id=generation,
+    )
 
 
 def never_expire(producer: AIOKafkaProducer) -> None:

@@ -8,6 +8,7 @@ project does not know go out with everything in them, numbers by their own digit
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, Final
 
 from eventproc.events import Event, EventType
@@ -39,8 +40,13 @@ def iso_timestamp(timestamp_ms: int) -> str:
     A producer may write any 64-bit number as a timestamp (microseconds by mistake, -1 for none); what is
     before the epoch or after the year 9999 becomes the nearest instant between them.
     """
-    bounded_ms = min(max(timestamp_ms, 0), _LAST_MS)
-    return (_EPOCH + timedelta(milliseconds=bounded_ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
+    seconds, milliseconds = divmod(min(max(timestamp_ms, 0), _LAST_MS), 1000)
+    return f"{_iso_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=1024)  # events come many to a second
+def _iso_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:-6]
 
 
 def _payload(event: Event) -> dict[str, Any]:
