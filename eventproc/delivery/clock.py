@@ -32,7 +32,7 @@ class LoopClock:
     """The system's clocks, and the running event loop's timers."""
 
     def monotonic(self) -> float:
-        """The system's, read several times for every event: asking the loop for its own costs more."""
+        """The system's: it is read several times for every event, and asking the loop costs more."""
         return time.monotonic()
 
     def wall(self) -> float:
