@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from eventproc.payloads.context import MoreInfoUrl
 from eventproc.payloads.json_bytes import encode, present
@@ -34,7 +34,7 @@ def more_info_url(
         data=_data(transaction, settings.txn_fields),
     )
     token = settings.tokens.encode(claims)
-    return _with_query(settings.base_url, {"transaction_id": transaction_id, "token": token})
+    return _with_query(settings.base_url, f"transaction_id={quote_plus(transaction_id)}&token={token}")
 
 
 def _data(transaction: Members, fields: tuple[str, ...]) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _data_text(value: Any) -> str | None:
     )
 
 
-def _with_query(base_url: str, parameters: dict[str, str]) -> str:
+def _with_query(base_url: str, query: str) -> str:
     address, hash_sign, fragment = base_url.partition("#")
     separator = "&" if "?" in address else "?"
-    return f"{address}{separator}{urlencode(parameters)}{hash_sign}{fragment}"
+    return f"{address}{separator}{query}{hash_sign}{fragment}"
