@@ -20,7 +20,8 @@ from mode import Service
 from eventproc.customer_index import CustomerIndex
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers
 from eventproc.delivery.customer_directory import CustomerDirectory
-from eventproc.delivery.engine import FlowControl, InboundRecord, Partition
+from eventproc.delivery.engine import FlowControl, InboundRecord
+from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.producer import RecordProducer
 from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId
@@ -34,7 +35,7 @@ from eventproc.records import (
     source_headers,
 )
 from eventproc.routing import ClientMatch, Route, RoutingTable
-from eventproc.watermark import CommitPoint, MetadataError, PartitionProgress
+from eventproc.watermark import CommitPoint
 
 log = structlog.stdlib.get_logger("eventproc.router")
 
@@ -99,7 +100,7 @@ class Router(Service):
         self._directory = directory
         self._flow = flow
         self._max_record_bytes = max_record_bytes
-        self._partitions: dict[Partition, PartitionProgress] = {}
+        self._partitions = AssignedPartitions()
         self._queue: deque[InboundRecord] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -114,16 +115,7 @@ class Router(Service):
 
     def assign(self, partition: Partition, committed: int | None, metadata: str) -> None:
         """A source partition is ours."""
-        if partition in self._partitions:
-            return
-        try:
-            progress = PartitionProgress(committed, metadata)
-        except MetadataError as error:
-            log.warning(
-                "commit_metadata.ignored", topic=partition[0], partition=partition[1], problem=str(error)
-            )
-            progress = PartitionProgress(committed)
-        self._partitions[partition] = progress
+        self._partitions.assign(partition, committed, metadata)
         self._draining = False
 
     def accept(self, record: InboundRecord) -> None:
@@ -142,13 +134,11 @@ class Router(Service):
 
     def commit_points(self) -> dict[Partition, CommitPoint]:
         """What to commit now."""
-        points = {partition: progress.commit_point() for partition, progress in self._partitions.items()}
-        return {partition: point for partition, point in points.items() if point is not None}
+        return self._partitions.commit_points()
 
     def committed(self, partition: Partition, point: CommitPoint) -> None:
         """The broker has taken this commit."""
-        if (progress := self._partitions.get(partition)) is not None:
-            progress.committed(point)
+        self._partitions.committed(partition, point)
 
     async def drain(self, timeout_seconds: float) -> None:
         """Send nothing more; wait within the bound for what is under way."""
@@ -178,7 +168,7 @@ class Router(Service):
         return len(self._queue) + self._outstanding
 
     @property
-    def partitions(self) -> dict[Partition, PartitionProgress]:
+    def partitions(self) -> AssignedPartitions:
         """The source partitions that are ours."""
         return self._partitions
 
@@ -282,8 +272,7 @@ class Router(Service):
     def _done(self, pending: _Pending) -> None:
         self._outstanding -= 1
         self._outstanding_bytes -= pending.value_bytes
-        if (progress := self._partitions.get(pending.partition)) is not None:
-            progress.done(pending.offset)
+        self._partitions.done(pending.partition, pending.offset)
         if self._outstanding == 0:
             self._idle.set()
         if (

@@ -11,12 +11,12 @@ import asyncio
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from mode import Service
 
 from eventproc.customer_index import CustomerIndex
-from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.topic_reader import has_reached, topic_reader
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
@@ -38,13 +38,7 @@ class CustomerDirectory(Service):
     @Service.task
     async def _follow(self) -> None:
         while not self.should_stop:
-            consumer = AIOKafkaConsumer(
-                self._topic,
-                **connection_options(self._settings),
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=self._settings.topics.max_message_bytes,
-            )
+            consumer = topic_reader(self._settings, self._topic)
             try:
                 await consumer.start()
                 await self._read(consumer)
@@ -62,12 +56,6 @@ class CustomerDirectory(Service):
                 for record in records:
                     if record.key is not None:
                         self.index.restore(record.key.decode("utf-8", "replace"), record.value)
-            if not self.ready.is_set() and await self._has_reached(consumer, ends):
+            if not self.ready.is_set() and await has_reached(consumer, ends):
                 self.ready.set()
                 log.info("customers.loaded", customers=len(self.index))
-
-    async def _has_reached(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
-        for partition, end in ends.items():
-            if await consumer.position(partition) < end:
-                return False
-        return True

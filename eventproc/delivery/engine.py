@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 from aiolimiter import AsyncLimiter
@@ -24,6 +24,7 @@ from eventproc.breaker import Breaker, BreakerState, Evidence
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, from_outcome
 from eventproc.delivery.clock import Clock, Timer
 from eventproc.delivery.held_lanes import UnsharedHolds
+from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.sender import Sender
 from eventproc.delivery.stats import DestinationStats
 from eventproc.destinations import Destination
@@ -35,7 +36,7 @@ from eventproc.order_guard import Instant, OrderGuard, updated_at
 from eventproc.outcomes import Delivered, Failed, Outcome, Rejected, Unbuildable, judge
 from eventproc.records import Headers, Origin, read_origin
 from eventproc.redrive import LaneId
-from eventproc.watermark import CommitPoint, MetadataError, PartitionProgress
+from eventproc.watermark import CommitPoint
 from settings.delivery import DeliverySettings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
@@ -46,9 +47,6 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 
 CANCEL_SECONDS: Final = 1.0
 JSON_CONTENT_TYPE: Final = "application/json; charset=utf-8"
-
-Partition: TypeAlias = tuple[str, int]
-"""Topic and partition number."""
 
 
 class InboundRecord(NamedTuple):
@@ -164,7 +162,7 @@ class Engine:
         self._limiter = (
             None if delivery.rate_limit_per_second is None else _limiter(delivery.rate_limit_per_second)
         )
-        self._partitions: dict[Partition, PartitionProgress] = {}
+        self._partitions = AssignedPartitions()
         self._lanes: Lanes[_Job] = Lanes()
         self._waiting_bytes = 0
         self._evidence = Evidence()
@@ -180,16 +178,8 @@ class Engine:
 
     def assign(self, partition: Partition, committed: int | None, metadata: str) -> None:
         """A partition is ours from ``committed`` on; called again for one we have, it changes nothing."""
-        if partition in self._partitions:
+        if not self._partitions.assign(partition, committed, metadata):
             return
-        try:
-            progress = PartitionProgress(committed, metadata)
-        except MetadataError as error:
-            log.warning(
-                "commit_metadata.ignored", topic=partition[0], partition=partition[1], problem=str(error)
-            )
-            progress = PartitionProgress(committed)
-        self._partitions[partition] = progress
         self._draining = False
         if self._holds is not None:
             self._holds.refresh(self._start)
@@ -214,13 +204,11 @@ class Engine:
 
     def commit_points(self) -> dict[Partition, CommitPoint]:
         """What to commit now, for the partitions where something changed."""
-        points = {partition: progress.commit_point() for partition, progress in self._partitions.items()}
-        return {partition: point for partition, point in points.items() if point is not None}
+        return self._partitions.commit_points()
 
     def committed(self, partition: Partition, point: CommitPoint) -> None:
         """The broker has taken this commit."""
-        if (progress := self._partitions.get(partition)) is not None:
-            progress.committed(point)
+        self._partitions.committed(partition, point)
 
     async def drain(self, timeout_seconds: float) -> None:
         """Start nothing more; let what is in flight finish within the bound, then cancel it."""
@@ -287,7 +275,7 @@ class Engine:
         return not self._workers and not self._lanes.has_ready(self._clock.monotonic())
 
     @property
-    def partitions(self) -> dict[Partition, PartitionProgress]:
+    def partitions(self) -> AssignedPartitions:
         """The partitions that are ours, with their progress."""
         return self._partitions
 
@@ -522,8 +510,7 @@ class Engine:
 
     def _finish(self, lane: Lane[_Job], job: _Job) -> None:
         self._lanes.finish(lane)
-        if (progress := self._partitions.get(job.record.partition)) is not None:
-            progress.done(job.record.offset)
+        self._partitions.done(job.record.partition, job.record.offset)
         self._waiting_bytes -= len(job.record.value or b"")
         if (
             self._paused

@@ -51,8 +51,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from faust.worker import Worker as FaustWorker
 
-from eventproc.delivery.engine import Partition
 from eventproc.delivery.ledger import Ledger
+from eventproc.delivery.partitions import Partition
 from eventproc.watermark import CommitPoint
 
 log = structlog.stdlib.get_logger("eventproc.delivery")

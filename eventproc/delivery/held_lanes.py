@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from mode import Service
 
-from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.topic_reader import has_reached, topic_reader
 from eventproc.redrive import HeldIndex, LaneId, TopicRecord
 from settings import Settings
 
@@ -80,13 +80,7 @@ class HeldLanes(Service):
     @Service.task
     async def _follow(self) -> None:
         while not self.should_stop:
-            consumer = AIOKafkaConsumer(
-                self._topic,
-                **connection_options(self._settings),
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=self._settings.topics.max_message_bytes,
-            )
+            consumer = topic_reader(self._settings, self._topic)
             try:
                 await consumer.start()
                 for partition, position in self._positions.items():
@@ -103,7 +97,7 @@ class HeldLanes(Service):
             number = self._asked
             if self._done < number:
                 ends = await consumer.end_offsets(consumer.assignment())
-                while not self.should_stop and not await self._has_reached(consumer, ends):
+                while not self.should_stop and not await has_reached(consumer, ends):
                     await self._poll(consumer)
                 await self._reached(number)
             else:
@@ -126,12 +120,6 @@ class HeldLanes(Service):
             log.info("held_lanes.current")
             for listener in self._listeners:
                 listener()
-
-    async def _has_reached(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
-        for partition, end in ends.items():
-            if await consumer.position(partition) < end:
-                return False
-        return True
 
 
 class UnsharedHolds:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from eventproc.delivery.engine import Partition
+from eventproc.delivery.partitions import Partition
 from eventproc.watermark import CommitPoint
 
 log = structlog.stdlib.get_logger("eventproc.delivery")

@@ -15,7 +15,8 @@ import structlog
 from mode import Service
 
 from eventproc.breaker import BreakerState
-from eventproc.delivery.engine import Engine, Partition
+from eventproc.delivery.engine import Engine
+from eventproc.delivery.partitions import Partition
 from eventproc.errors import EventprocError
 from eventproc.watermark import PartitionProgress
 

@@ -1,0 +1,27 @@
+"""A plain reader of a whole topic, from its beginning, outside any group: for what every worker keeps."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from eventproc.delivery.kafka_clients import connection_options
+from settings import Settings
+
+
+def topic_reader(settings: Settings, topic: str) -> AIOKafkaConsumer:
+    """A consumer of all partitions of ``topic``; not started."""
+    return AIOKafkaConsumer(
+        topic,
+        **connection_options(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=settings.topics.max_message_bytes,
+    )
+
+
+async def has_reached(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    """Whether everything below ``ends`` has been read."""
+    for partition, end in ends.items():
+        if await consumer.position(partition) < end:
+            return False
+    return True
