@@ -20,7 +20,8 @@ from mode import Service
 from eventproc.customer_index import CustomerIndex
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers
 from eventproc.delivery.customer_directory import CustomerDirectory
-from eventproc.delivery.engine import FlowControl, InboundRecord
+from eventproc.delivery.engine import FlowControl
+from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.producer import RecordProducer
 from eventproc.events import Event, Unreadable, decode

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from eventproc.delivery.engine import InboundRecord
+from eventproc.delivery.inbound import InboundRecord
 
 
 class RecordHandler(Protocol):

@@ -19,8 +19,9 @@ from agents.sink import feed
 from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
-from eventproc.delivery.engine import Engine, EngineParts, LaneHolds
+from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.faust_internals import App, BatchSchema, PartitionTap, Transport, Worker
+from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition

@@ -23,7 +23,7 @@ import aiohttp
 
 from bench.load import Load
 from bench.window import Window
-from eventproc.delivery.engine import JSON_CONTENT_TYPE
+from eventproc.delivery.request import JSON_CONTENT_TYPE
 from eventproc.destinations import Destination, build_destinations
 from eventproc.events import Unreadable, decode
 from eventproc.identifiers import DestinationId

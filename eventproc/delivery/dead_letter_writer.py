@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from eventproc.dead_letters import DeadLetter, dead_letter_headers
-from eventproc.delivery.engine import InboundRecord
+from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.producer import RecordProducer
 from eventproc.payloads.platform_event import iso_timestamp
 from eventproc.records import destination_key, read_origin

@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import structlog
 from aiolimiter import AsyncLimiter
@@ -21,21 +21,20 @@ from typing_extensions import assert_never
 
 from eventproc.backoff import RetryPolicy
 from eventproc.breaker import Breaker, BreakerState, Evidence
-from eventproc.dead_letters import DeadLetter, DeadLetterReason, from_outcome
+from eventproc.dead_letters import DeadLetter, from_outcome
 from eventproc.delivery.clock import Clock, Timer
+from eventproc.delivery.giving_up import DeadLetters, DeadLetterSink, LaneHolds
 from eventproc.delivery.held_lanes import UnsharedHolds
+from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.partitions import AssignedPartitions, Partition
+from eventproc.delivery.request import build_body, sign
 from eventproc.delivery.sender import Sender
 from eventproc.delivery.stats import DestinationStats
 from eventproc.destinations import Destination
-from eventproc.errors import PayloadError
-from eventproc.events import Unreadable, decode
-from eventproc.identifiers import EventId, LaneKey
 from eventproc.lanes import Lane, Lanes
-from eventproc.order_guard import Instant, OrderGuard, updated_at
+from eventproc.order_guard import Instant, OrderGuard
 from eventproc.outcomes import Delivered, Failed, Outcome, Rejected, Unbuildable, judge
-from eventproc.records import Headers, Origin, read_origin
-from eventproc.redrive import LaneId
+from eventproc.records import read_origin
 from eventproc.watermark import CommitPoint
 from settings.delivery import DeliverySettings
 
@@ -46,25 +45,6 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 """Beside ``delivery.max_waiting``, which counts: a few large events must not fill the memory either."""
 
 CANCEL_SECONDS: Final = 1.0
-JSON_CONTENT_TYPE: Final = "application/json; charset=utf-8"
-
-
-class InboundRecord(NamedTuple):
-    """One record of a destination's topic; ``timestamp_ms`` is Kafka's."""
-
-    partition: Partition
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    timestamp_ms: int
-
-
-class DeadLetterSink(Protocol):
-    """Where given-up events go."""
-
-    async def put(self, letter: DeadLetter, record: InboundRecord) -> None:
-        """Write one dead letter; returns only when Kafka has acknowledged it, raises when it will not."""
 
 
 class FlowControl(Protocol):
@@ -75,50 +55,6 @@ class FlowControl(Protocol):
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Fetch from these again."""
-
-
-class LaneHolds(Protocol):
-    """Which lanes wait behind a dead letter of theirs; see ``held_lanes.py``."""
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the answers can be relied on for the partitions that are ours."""
-
-    def refresh(self, when_current: Callable[[], None]) -> None:
-        """Partitions are ours: read what others have written, then call back."""
-
-    async def caught_up(self) -> None:
-        """Wait until everything written by now has been read."""
-
-    def announce(self, lane: LaneId, event_id: str, redriven: str | None) -> None:
-        """A dead letter is about to be written."""
-
-    def retract(self, lane: LaneId, event_id: str, redriven: str | None) -> None:
-        """It was not written."""
-
-    def is_held(self, lane: LaneId, partition: int, offset: int, redriven: str | None) -> bool:
-        """Whether the record at this place must follow its lane's dead letters."""
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One event on its way to this destination."""
-
-    record: InboundRecord
-    origin: Origin
-    accepted_at: float
-    attempts: int = 0
-    failures_of_its_own: int = 0
-    first_failed_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """What is sent, before it is signed: ``payload`` are the exact bytes."""
-
-    event_id: EventId
-    payload: bytes
-    updated_at: Instant | None
 
 
 @dataclass(slots=True)
@@ -149,7 +85,8 @@ class Engine:
         )
         self._delivery = delivery
         self._sender = parts.sender
-        self._dead_letters = parts.dead_letters
+        holds = parts.holds if delivery.on_dead_letter == "hold_transaction" else None
+        self._dead_letters = DeadLetters(destination.id, parts.dead_letters, holds)
         self._flow = parts.flow
         self._clock = parts.clock
         self._draw = parts.draw
@@ -163,11 +100,10 @@ class Engine:
             None if delivery.rate_limit_per_second is None else _limiter(delivery.rate_limit_per_second)
         )
         self._partitions = AssignedPartitions()
-        self._lanes: Lanes[_Job] = Lanes()
+        self._lanes: Lanes[Job] = Lanes()
         self._waiting_bytes = 0
         self._evidence = Evidence()
         self._guard = OrderGuard()
-        self._holds = parts.holds if delivery.on_dead_letter == "hold_transaction" else None
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: Timer | None = None
         self._paused = False
@@ -181,8 +117,7 @@ class Engine:
         if not self._partitions.assign(partition, committed, metadata):
             return
         self._draining = False
-        if self._holds is not None:
-            self._holds.refresh(self._start)
+        self._dead_letters.refresh(self._start)
         if self._paused:
             self._flow.pause([partition])
 
@@ -195,9 +130,9 @@ class Engine:
         if not progress.offer(record.offset, origin.source, exempt=origin.redriven is not None):
             self.stats.replays_skipped += 1
             return
-        job = _Job(record, origin, self._clock.monotonic())
-        self._lanes.add(_lane_of(record, origin), job)
-        self._waiting_bytes += len(record.value or b"")
+        job = Job(record, origin)
+        self._lanes.add(job.lane, job)
+        self._waiting_bytes += job.value_bytes
         if self._lanes.waiting > self._delivery.max_waiting or self._waiting_bytes > MAX_WAITING_BYTES:
             self._pause()
         self._start()
@@ -281,22 +216,22 @@ class Engine:
 
     def oldest_waiting_ms(self) -> int | None:
         """The source timestamp (ms since the epoch) of the oldest undelivered event, or None."""
-        heads = [_published_ms(job) for job in self._lanes.heads()]
+        heads = [job.published_ms for job in self._lanes.heads()]
         return min(heads) if heads else None
 
     # -- the way of one event ----------------------------------------------------------------------
 
     def _start(self) -> None:
         """Start workers for what is ready, as far as the breaker allows, and set the timer for the rest."""
-        if self._draining or self._operator_pause or not self._knows_holds:
+        if self._draining or self._operator_pause or not self._dead_letters.is_current:
             return
         while (lane := self._take(len(self._workers))) is not None:
             worker = asyncio.get_running_loop().create_task(self._work(lane))
             self._workers.add(worker)
         self._set_timer()
 
-    def _take(self, busy: int) -> Lane[_Job] | None:
-        if self._draining or self._operator_pause or not self._knows_holds:
+    def _take(self, busy: int) -> Lane[Job] | None:
+        if self._draining or self._operator_pause or not self._dead_letters.is_current:
             return None
         now = self._clock.monotonic()
         before = self.breaker.state
@@ -311,12 +246,8 @@ class Engine:
             return lane
         return self._lanes.take(now)
 
-    @property
-    def _knows_holds(self) -> bool:
-        return self._holds is None or self._holds.is_current
-
-    async def _work(self, first: Lane[_Job]) -> None:
-        lane: Lane[_Job] | None = first
+    async def _work(self, first: Lane[Job]) -> None:
+        lane: Lane[Job] | None = first
         task = asyncio.current_task()
         try:
             while lane is not None:
@@ -327,7 +258,7 @@ class Engine:
                 self._workers.discard(task)
         self._start()
 
-    async def _attempt_safely(self, lane: Lane[_Job]) -> None:
+    async def _attempt_safely(self, lane: Lane[Job]) -> None:
         """A bug in building or judging one event must neither lose the event nor stop its destination."""
         job = lane.items[0]
         try:
@@ -337,24 +268,24 @@ class Engine:
             if lane.items and lane.items[0] is job and lane.postponed_until is None:
                 self._set_aside(lane, self._policy.max_seconds)
 
-    def _set_aside(self, lane: Lane[_Job], seconds: float) -> None:
+    def _set_aside(self, lane: Lane[Job], seconds: float) -> None:
         """Try this head again later, for a reason of our own. A probe that told nothing is a failed probe."""
         now = self._clock.monotonic()
         self._lanes.postpone(lane, now + seconds)
         if self.breaker.state is BreakerState.HALF_OPEN:
             self.breaker.on_failure(lane.key, now)
 
-    async def _attempt(self, lane: Lane[_Job]) -> None:
+    async def _attempt(self, lane: Lane[Job]) -> None:
         """Steps 5 to 11 for the head of one lane."""
         job = lane.items[0]
-        if self._holds is not None and await self._is_held(self._holds, lane, job):
-            await self._give_up(lane, job, self._held_letter(lane.key))
+        if await self._dead_letters.is_held(lane.key, job):
+            await self._give_up(lane, job, self._dead_letters.held(lane.key))
             return
-        body = self._build(job)
+        body = build_body(self.destination, job, self._clock.wall())
         if isinstance(body, Unbuildable):
             await self._settle(lane, job, body, None)
             return
-        if self._guard.is_stale(lane.key, body.updated_at):
+        if job.attempts == 0 and self._guard.is_stale(lane.key, body.updated_at):
             self.stats.late += 1
             if self._delivery.order == "skip_stale" and job.origin.redriven is None:
                 self._finish(lane, job)
@@ -363,36 +294,18 @@ class Engine:
             await self._limiter.acquire()
         job.attempts += 1
         started = self._clock.monotonic()
-        result = await self._sender.send(self._headers(job, body), body.payload)
+        headers = sign(self.destination, job, body, self._clock.wall())
+        result = await self._sender.send(headers, body.payload)
         self.stats.attempted(self._clock.monotonic() - started)
         await self._settle(lane, job, judge(result, self._clock.wall()), body.updated_at)
 
-    def _build(self, job: _Job) -> _Body | Unbuildable:
-        """Steps 1 and 5, anew at each attempt: a body can hold a token that ages."""
-        event = decode(job.record.value)
-        if isinstance(event, Unreadable):
-            return Unbuildable(f"{event.reason.value}: {event.detail}")
-        try:
-            payload = self.destination.build_body(event, _published_ms(job), self._clock.wall())
-        except PayloadError as error:
-            return Unbuildable(str(error))
-        return _Body(event.id, payload, updated_at(event.transaction))
-
-    def _headers(self, job: _Job, body: _Body) -> dict[str, str]:
-        """Step 6, at the last moment: receivers refuse a signature that is a minute old."""
-        headers = {"Content-Type": JSON_CONTENT_TYPE, "X-Event-Id": _header_text(body.event_id)}
-        if job.origin.redriven is not None:
-            headers["X-Event-Redriven"] = _header_text(job.origin.redriven)
-        headers.update(self.destination.authenticator.headers(body.payload, self._clock.wall()))
-        return headers
-
-    async def _settle(self, lane: Lane[_Job], job: _Job, outcome: Outcome, instant: Instant | None) -> None:
+    async def _settle(self, lane: Lane[Job], job: Job, outcome: Outcome, instant: Instant | None) -> None:
         """Decide the fate of the head after one attempt."""
         now = self._clock.monotonic()
         if isinstance(outcome, Delivered):
             self._evidence.record(lane.key, now, succeeded=True)
             self._guard.delivered(lane.key, instant)
-            self.stats.delivered(self._clock.wall() - _published_ms(job) / 1000)
+            self.stats.delivered(self._clock.wall() - job.published_ms / 1000)
             self._endpoint_answered()
             self._finish(lane, job)
         elif isinstance(outcome, Unbuildable):
@@ -409,7 +322,7 @@ class Engine:
         else:
             assert_never(outcome)
 
-    def _on_failed(self, lane: Lane[_Job], job: _Job, outcome: Failed, now: float) -> None:
+    def _on_failed(self, lane: Lane[Job], job: Job, outcome: Failed, now: float) -> None:
         self.stats.failed[outcome.kind] += 1
         self._note_error(job, outcome.detail, outcome.status, outcome.excerpt)
         if job.first_failed_at is None:
@@ -439,7 +352,7 @@ class Engine:
         if recovered or self.breaker.is_ramping:
             asyncio.get_running_loop().call_soon(self._start)
 
-    async def _retry_or_give_up(self, lane: Lane[_Job], job: _Job, outcome: Rejected | Failed) -> None:
+    async def _retry_or_give_up(self, lane: Lane[Job], job: Job, outcome: Rejected | Failed) -> None:
         if job.failures_of_its_own >= self._policy.poison_attempts:
             letter = from_outcome(self.destination.id, lane.key, job.attempts, outcome)
             await self._give_up(lane, job, letter)
@@ -447,10 +360,10 @@ class Engine:
         delay = self._policy.delay_seconds(job.attempts, self._draw(), outcome.retry_after_seconds)
         self._lanes.postpone(lane, self._clock.monotonic() + delay)
 
-    async def _give_up(self, lane: Lane[_Job], job: _Job, letter: DeadLetter) -> None:
+    async def _give_up(self, lane: Lane[Job], job: Job, letter: DeadLetter) -> None:
         """Step 11. The record counts as done only after the dead-letter topic has acknowledged."""
         try:
-            await self._write(letter, job)
+            await self._dead_letters.write(letter, job)
         except Exception as error:  # noqa: BLE001 - whatever the producer raises, the event must wait, not vanish
             log.warning(
                 "dead_letter.not_written",
@@ -472,46 +385,10 @@ class Engine:
         )
         self._finish(lane, job)
 
-    async def _write(self, letter: DeadLetter, job: _Job) -> None:
-        if self._holds is None:
-            await self._dead_letters.put(letter, job.record)
-            return
-        lane, event_id, redriven = (letter.destination, letter.lane), job.origin.event_id, job.origin.redriven
-        self._holds.announce(lane, event_id, redriven)
-        try:
-            await self._dead_letters.put(letter, job.record)
-        except BaseException:
-            self._holds.retract(lane, event_id, redriven)
-            raise
-
-    async def _is_held(self, holds: LaneHolds, lane: Lane[_Job], job: _Job) -> bool:
-        """Asked twice: the first answer may be from before a redrive."""
-        question = (
-            (self.destination.id, lane.key),
-            job.record.partition[1],
-            job.record.offset,
-            job.origin.redriven,
-        )
-        if not holds.is_held(*question):
-            return False
-        await holds.caught_up()
-        return holds.is_held(*question)
-
-    def _held_letter(self, lane: LaneKey) -> DeadLetter:
-        return DeadLetter(
-            self.destination.id,
-            lane,
-            DeadLetterReason.HELD,
-            0,
-            "an earlier event of it is dead-lettered",
-            None,
-            b"",
-        )
-
-    def _finish(self, lane: Lane[_Job], job: _Job) -> None:
+    def _finish(self, lane: Lane[Job], job: Job) -> None:
         self._lanes.finish(lane)
         self._partitions.done(job.record.partition, job.record.offset)
-        self._waiting_bytes -= len(job.record.value or b"")
+        self._waiting_bytes -= job.value_bytes
         if (
             self._paused
             and self._lanes.waiting <= self._delivery.max_waiting * RESUME_SHARE
@@ -525,7 +402,7 @@ class Engine:
             self._paused = True
             self._flow.pause(self._partitions)
 
-    def _note_error(self, job: _Job, detail: str, status: int | None, excerpt: bytes) -> None:
+    def _note_error(self, job: Job, detail: str, status: int | None, excerpt: bytes) -> None:
         self.stats.error(self._clock.wall(), job.origin.event_id, status, detail, excerpt)
 
     # -- timer -------------------------------------------------------------------------------------
@@ -546,24 +423,5 @@ class Engine:
             self._timer = None
 
 
-def _lane_of(record: InboundRecord, origin: Origin) -> LaneKey:
-    """The record's key is what the event is about; without a key every event is a lane of its own."""
-    if record.key:
-        return LaneKey(record.key.decode("utf-8", "replace"))
-    return LaneKey(origin.event_id or f"{record.partition[1]}/{record.offset}")
-
-
 def _limiter(per_second: float) -> AsyncLimiter:
     return AsyncLimiter(per_second, 1.0) if per_second >= 1 else AsyncLimiter(1.0, 1 / per_second)
-
-
-def _published_ms(job: _Job) -> int:
-    source = job.origin.source
-    return job.record.timestamp_ms if source is None else source.timestamp_ms
-
-
-def _header_text(value: str | EventId) -> str:
-    """A value that may stand in an HTTP header, whatever the event says its id is."""
-    if value.isascii() and value.isprintable():
-        return value[:256]
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in value)[:256]

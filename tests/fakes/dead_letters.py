@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from eventproc.dead_letters import DeadLetter
-from eventproc.delivery.engine import InboundRecord
+from eventproc.delivery.inbound import InboundRecord
 
 
 @dataclass

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from eventproc.auth import NoAuth
-from eventproc.delivery.engine import InboundRecord
+from eventproc.delivery.inbound import InboundRecord
 from eventproc.destinations import Destination, Endpoint
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId

@@ -224,9 +224,9 @@ def test_every_source_file_named_exists(path: Path) -> None:
 
 
 def test_the_headers_named_are_sent() -> None:
-    engine = (CHECKOUT / "eventproc/delivery/engine.py").read_text("utf-8")
+    request = (CHECKOUT / "eventproc/delivery/request.py").read_text("utf-8")
     for header in ("X-Event-Id", "X-Event-Redriven", "Content-Type"):
-        assert f'"{header}"' in engine
+        assert f'"{header}"' in request
         assert f"`{header}`" in RECEIVING.read_text("utf-8")
     assert records.REDRIVEN == "redriven"
 

@@ -10,7 +10,8 @@ import pytest
 
 from eventproc.breaker import BreakerState
 from eventproc.dead_letters import DeadLetterReason
-from eventproc.delivery.engine import Engine, EngineParts, InboundRecord
+from eventproc.delivery.engine import Engine, EngineParts
+from eventproc.delivery.inbound import InboundRecord
 from eventproc.outcomes import Response
 from settings import load_settings
 from settings.delivery import DeliverySettings

@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from agents.router import MAX_OUTSTANDING, Router, RouterTopics
 from eventproc.customer_index import CustomerIndex
-from eventproc.delivery.engine import InboundRecord
+from eventproc.delivery.inbound import InboundRecord
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import Sep
 from eventproc.records import read_origin
