@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -106,6 +107,11 @@ class Lab:
         finally:
             await consumer.stop()
 
+    async def destinations(self, worker: WorkerProcess) -> list[dict[str, Any]]:
+        """The worker's page about its destinations."""
+        found: list[dict[str, Any]] = await _get(worker, "/destinations/")
+        return found
+
     async def profile_start(self, worker: WorkerProcess) -> None:
         """Start the worker's sampler, if asked for."""
         if self.options.profile:
@@ -134,9 +140,8 @@ class EndOffsets:
         return sum(ends.values())
 
 
-async def _get(worker: WorkerProcess, path: str) -> list[tuple[list[str], int]]:
+async def _get(worker: WorkerProcess, path: str) -> Any:
     timeout = aiohttp.ClientTimeout(total=30.0)
     async with aiohttp.ClientSession(timeout=timeout) as session, session.get(worker.url + path) as response:
         response.raise_for_status()
-        found: list[tuple[list[str], int]] = await response.json()
-        return found
+        return await response.json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 JWT = "jwt"
@@ -100,3 +101,19 @@ class Results:
     workers: tuple[WorkersResult, ...] = ()
     destinations: tuple[DestinationsResult, ...] = ()
     backlog: tuple[BacklogResult, ...] = ()
+
+
+def read_results(text: str) -> Results:
+    """What ``python -m bench`` has written to ``bench-results``."""
+    found = json.loads(text)
+    return Results(
+        date=found["date"],
+        quick=found["quick"],
+        machine=Machine(**found["machine"]),
+        route=tuple(RouteResult(**row) for row in found["route"]),
+        sink=tuple(SinkResult(**row) for row in found["sink"]),
+        end_to_end=tuple(EndToEndResult(**row) for row in found["end_to_end"]),
+        workers=tuple(WorkersResult(**row) for row in found["workers"]),
+        destinations=tuple(DestinationsResult(**row) for row in found["destinations"]),
+        backlog=tuple(BacklogResult(**row) for row in found["backlog"]),
+    )

@@ -20,7 +20,7 @@ def show(console: Console, results: Results) -> None:
         f"{'quick run' if results.quick else 'full run'}, {results.date}",
         highlight=False,
     )
-    for table in _tables(results):
+    for table in tables(results):
         if table.row_count:
             console.print(table)
 
@@ -39,7 +39,8 @@ def show_verdicts(console: Console, verdicts: Iterable[Verdict]) -> None:
     console.print(_table("targets", ("target", "measured", "wanted", ""), rows, left=1))
 
 
-def _tables(results: Results) -> list[Table]:
+def tables(results: Results) -> list[Table]:
+    """One for each section; without rows where nothing was measured."""
     return [_route(results), _sink(results), _end_to_end(results), *_scaling(results)]
 
 

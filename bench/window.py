@@ -44,6 +44,20 @@ async def watch(count: Callable[[], Awaitable[int]], pids: Sequence[int], second
     return Window(ended - began, count_after - count_before, cpu_after - cpu_before)
 
 
+async def watch_until(
+    count: Callable[[], Awaitable[int]], pids: Sequence[int], at_least: int, timeout_seconds: float
+) -> Window:
+    """Look, wait until so much is done, look again.
+
+    Raises:
+        TimeoutError: it is not in time.
+    """
+    cpu_before, count_before, began = _cpu(pids), await count(), time.monotonic()
+    await wait_for_count(count, at_least, timeout_seconds)
+    cpu_after, count_after, ended = _cpu(pids), await count(), time.monotonic()
+    return Window(ended - began, count_after - count_before, cpu_after - cpu_before)
+
+
 async def wait_for_count(count: Callable[[], Awaitable[int]], at_least: int, timeout_seconds: float) -> None:
     """Wait until so much is done.
 

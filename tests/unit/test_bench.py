@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import os
-from dataclasses import replace
+import re
+import shlex
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
-from bench import profiles
+from bench import document, profiles
+from bench.__main__ import SECTIONS, main
 from bench.load import Load, client_name, clients
+from bench.percentiles import percentile
 from bench.results import (
     JWT,
     SIGNATURE,
@@ -22,10 +29,11 @@ from bench.results import (
     RouteResult,
     SinkResult,
     WorkersResult,
+    read_results,
 )
 from bench.table import show, show_verdicts
 from bench.targets import judge
-from bench.window import Window, cpu_seconds
+from bench.window import Window, cpu_seconds, watch_until
 from eventproc.events import Unreadable, decode
 from eventproc.records import read_origin
 
@@ -133,6 +141,84 @@ def test_a_window_divides_by_what_was_done() -> None:
     window = Window(seconds=2.0, done=1000, cpu_seconds=0.5)
     assert window.per_second == 500
     assert window.cpu_us_each == 500
+
+
+async def test_a_window_until_so_much_is_done_ends_then() -> None:
+    counts = iter([100, 150, 205, 205])
+
+    async def count() -> int:
+        return next(counts)
+
+    window = await watch_until(count, [os.getpid()], 200, timeout_seconds=5.0)
+    assert window.done == 105
+    assert window.seconds > 0
+
+
+async def test_a_window_until_so_much_is_done_is_bounded() -> None:
+    async def count() -> int:
+        return 7
+
+    with pytest.raises(TimeoutError, match="7 of 8 done"):
+        await watch_until(count, [os.getpid()], 8, timeout_seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [
+        ([5.0], 50, 5.0),
+        ([5.0], 99, 5.0),
+        ([4.0, 1.0, 3.0, 2.0], 50, 2.0),
+        ([float(n) for n in range(1, 101)], 99, 99.0),
+        ([float(n) for n in range(1, 201)], 99, 198.0),
+    ],
+)
+def test_a_percentile_is_a_value_that_was_measured(
+    values: list[float], percent: float, expected: float
+) -> None:
+    assert percentile(values, percent) == expected
+
+
+def test_results_are_read_back_as_they_were_written() -> None:
+    assert read_results(json.dumps(asdict(GOOD))) == GOOD
+
+
+def test_the_document_gets_the_numbers_and_keeps_the_rest() -> None:
+    text = f"before\n{document.BEGIN}\nold\n{document.END}\nafter\n"
+    written = document.replace_measured(text, replace(GOOD, workers=()))
+    assert written.startswith("before\n")
+    assert written.endswith("after\n")
+    assert "old" not in written
+    assert "| 9,000 | 100 | 1.00 |" in written
+    assert "Not measured in this run." in written
+    assert "| backlog: MB that 1,000,000 waiting events add | 30.00 | ≤ 50 | met |" in written
+    assert document.replace_measured(written, replace(GOOD, workers=())) == written
+
+
+def test_a_document_without_the_marks_is_left_alone() -> None:
+    with pytest.raises(ValueError, match="needs the marks"):
+        document.replace_measured("no marks", GOOD)
+
+
+def test_the_document_can_be_written_anew_by_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, result = tmp_path / "performance.md", tmp_path / "result.json"
+    copy.write_text(document.FILE.read_text("utf-8"), "utf-8")
+    result.write_text(json.dumps(asdict(GOOD)))
+    monkeypatch.setattr(document, "FILE", copy)
+    done = CliRunner().invoke(main, ["--write-docs", str(result)])
+    assert done.exit_code == 0, done.output
+    assert "a processor, 2 cores" in copy.read_text("utf-8")
+
+
+def test_the_document_names_options_and_sections_that_exist() -> None:
+    text = document.FILE.read_text("utf-8")
+    known = {option for parameter in main.params for option in parameter.opts}
+    named = [shlex.split(found) for found in re.findall(r"make bench ARGS=(\"[^\"]*\"|\S+)", text)]
+    words = [word for (arguments,) in named for word in arguments.split()]
+    assert {word for word in words if word.startswith("--")} <= known
+    assert {word for word in words if word[0].isalpha()} <= set(SECTIONS)
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == list(SECTIONS)
 
 
 def test_the_cpu_of_a_process_is_that_of_all_its_threads() -> None:
