@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
+
 from eventproc.delivery.engine import Engine
+from eventproc.metrics import EventprocCollector, Sources
 
 
 def add_pages(app: Any) -> None:
@@ -23,6 +28,13 @@ def add_pages(app: Any) -> None:
     @app.page("/destinations/", name="destinations")
     async def destinations(web: Any, request: Any) -> Any:  # noqa: ARG001 - Faust's signature
         return web.json([describe(engine) for engine in app.parts.engines.values()])
+
+    registry = CollectorRegistry()
+    registry.register(EventprocCollector(_sources(app)))
+
+    @app.page("/metrics", name="metrics")
+    async def metrics(web: Any, request: Any) -> Any:  # noqa: ARG001 - Faust's signature
+        return web.bytes(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_1_0_0.partition(";")[0])
 
 
 def describe(engine: Engine) -> dict[str, Any]:
@@ -44,6 +56,17 @@ def describe(engine: Engine) -> dict[str, Any]:
         "replays_skipped": stats.replays_skipped,
         "late": stats.late,
     }
+
+
+def _sources(app: Any) -> Sources:
+    parts = app.parts
+    return Sources(
+        engines=parts.engines.values,
+        router=parts.router,
+        highwater=app.highwater,
+        stuck_seconds=lambda: parts.watch.stuck_seconds,
+        wall=time.time,
+    )
 
 
 def _not_ready(app: Any) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,13 @@ class EventprocApp(App):
 
     parts: Parts
     foundation: tuple[Any, ...] = ()
+
+    def highwater(self) -> Callable[[Partition], int | None]:
+        """Where an assigned partition ended at the last fetch; None for every other one."""
+        if self._consumer is None:
+            return lambda _partition: None
+        consumer, assigned = self._consumer, self._consumer.assignment()
+        return lambda partition: consumer.highwater(partition) if partition in assigned else None
 
     async def on_start(self) -> None:
         """Faust's own start, then producer, directory, router, in this order."""
@@ -227,11 +234,7 @@ def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name
 
 def _pulses(app: EventprocApp, router: Router, engines: dict[DestinationId, Engine]) -> Iterator[Pulse]:
     """Everything in a worker that has to get on."""
-    assigned = app.consumer.assignment()
-
-    def highwater(partition: Partition) -> int | None:
-        return app.consumer.highwater(partition) if partition in assigned else None
-
+    highwater = app.highwater()
     yield Pulse("router", sum(p.watermark or 0 for p in router.partitions.values()), router.outstanding > 0)
     yield reading_pulse("source", router.partitions, highwater, is_paused=router.is_holding_back)
     for engine in engines.values():

@@ -281,6 +281,6 @@ async def test_fausts_status_page_answers(
     env = anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names)
     worker = await start_worker(env)
     async with aiohttp.ClientSession() as session:
-        for path in ("/", "/health/live", "/health/ready", "/destinations/", "/stats/"):
+        for path in ("/", "/health/live", "/health/ready", "/destinations/", "/metrics", "/stats/"):
             async with session.get(worker.url + path) as page:
                 assert page.status == 200, path
