@@ -217,6 +217,8 @@ class Router(Service):
         for destination in route.destinations:
             self.stats.copies += 1
             yield self._topics.by_destination[destination], key, record.value, headers
+        if route.misfit is not None:
+            yield self._invalid(record, source, "not-in-its-sep", route.misfit)
         for client in route.unbuildable:
             yield self._unbuildable(event, client, record, headers)
 
@@ -236,6 +238,7 @@ class Router(Service):
             partition=source.partition,
             offset=source.offset,
             reason=reason,
+            detail=detail,
         )
         headers = [
             *record.headers,
@@ -252,7 +255,14 @@ class Router(Service):
         destination = DestinationId(f"client.{client}")
         detail = f"no callback body exists for SEP {event.sep!r}"
         letter = DeadLetter(destination, event.lane_key, DeadLetterReason.CANNOT_BUILD, 0, detail, None, b"")
-        log.warning("dead_letter.written", destination=destination, event_id=event.id, reason=detail)
+        log.warning(
+            "dead_letter.written",
+            destination=destination,
+            event_id=event.id,
+            lane=letter.lane,
+            reason=letter.reason.value,
+            detail=detail,
+        )
         at = iso_timestamp(record.timestamp_ms)
         return (
             self._topics.dead_letter,

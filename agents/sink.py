@@ -19,8 +19,8 @@ class RecordHandler(Protocol):
         """Take one record without waiting."""
 
 
-def feed(handler: RecordHandler) -> Callable[[Any], Any]:
-    """The body of an agent that hands every record of its topic to ``handler``."""
+def feed(handler: RecordHandler, name: str) -> Callable[[Any], Any]:
+    """The body of an agent that hands every record of its topic to ``handler``; ``name`` is for the log."""
 
     async def agent(stream: Any) -> None:
         accept = handler.accept
@@ -38,4 +38,5 @@ def feed(handler: RecordHandler) -> Callable[[Any], Any]:
                     )
                 )
 
+    agent.__name__ = agent.__qualname__ = name
     return agent

@@ -39,6 +39,9 @@ from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc")
 
+FETCH_BYTES: Final = 256 * 1024
+"""Of one partition in one fetch, which aiokafka keeps ready; Kafka gives a larger record all the same."""
+
 STREAM_BUFFER_RECORDS: Final = 8192
 """Far above the poll limit, and sinks never wait, so a stream's queue never fills."""
 
@@ -142,7 +145,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> Eventp
         broker_commit_interval=delivery.commit_interval_seconds,
         broker_max_poll_records=consumer.max_poll_records,
         consumer_group_instance_id=consumer.group_instance_id,
-        consumer_max_fetch_size=settings.topics.max_message_bytes,
+        consumer_max_fetch_size=FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=STREAM_BUFFER_RECORDS,
         stream_wait_empty=False,
@@ -229,7 +232,7 @@ def _routing_table(settings: Settings, destinations: set[DestinationId]) -> Rout
 def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name: str) -> None:
     ledger.register(topic, handler)
     channel = app.topic(topic, schema=BatchSchema(), acks=False)
-    app.agent(channel, name=name)(feed(handler))
+    app.agent(channel, name=name)(feed(handler, name))
 
 
 def _pulses(app: EventprocApp, router: Router, engines: dict[DestinationId, Engine]) -> Iterator[Pulse]:

@@ -12,9 +12,6 @@ def configure_logging(style: Literal["human", "json"]) -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             *_renderer(style),
         ],
@@ -26,5 +23,11 @@ def configure_logging(style: Literal["human", "json"]) -> None:
 
 def _renderer(style: Literal["human", "json"]) -> list[structlog.typing.Processor]:
     if style == "json":
-        return [structlog.processors.JSONRenderer(ensure_ascii=False)]
+        return [
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    # Time and level stand before the line already, from Faust's handler.
     return [structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True)]

@@ -17,7 +17,7 @@ from eventproc.customer_index import CustomerIndex, customer_ids
 from eventproc.errors import StrkeyError
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
-from eventproc.payloads import Sep, UnknownSep, client_target
+from eventproc.payloads import Misfit, Sep, UnknownSep, client_target
 
 
 class ClientMatch(enum.Enum):
@@ -49,7 +49,8 @@ class Route:
 
     ``destinations`` may be empty. ``unbuildable`` names clients the event belongs to while its SEP is none
     that a body exists for: those copies are dead letters at once. ``learned`` are new facts of the customer
-    index, to be written down before the source offset moves.
+    index, to be written down before the source offset moves. ``misfit`` says why no client can be told: such a
+    record goes to the invalid topic too.
     """
 
     destinations: tuple[DestinationId, ...]
@@ -57,6 +58,7 @@ class Route:
     clients: tuple[str, ...] = ()
     unbuildable: tuple[str, ...] = ()
     learned: tuple[str, ...] = ()
+    misfit: str | None = None
 
 
 class RoutingTable:
@@ -84,6 +86,8 @@ class RoutingTable:
         target = client_target(event)
         if target is None:
             return Route(self._business, ClientMatch.NOT_FOR_CLIENTS, learned=learned)
+        if isinstance(target, Misfit):
+            return Route(self._business, match, learned=learned, misfit=target.detail)
         names = tuple(client.name for client in clients)
         if isinstance(target, UnknownSep):
             return Route(self._business, match, names, unbuildable=names, learned=learned)

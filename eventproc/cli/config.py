@@ -21,6 +21,8 @@ def check(context: CliContext) -> None:
     """Report every mistake and every warning. Exits with 2 when there is a mistake."""
     settings = context.load()
     print_warnings(settings)
+    if not settings.events.enabled:
+        click.echo("events.enabled is false: a worker says so and stops. Set EVENTS_ENABLED=true.", err=True)
     count = len(settings.warnings)
     click.echo(
         "The configuration is right" + (f", with {count} warning{'s'[: count > 1]}." if count else ".")

@@ -71,6 +71,8 @@ class RecordProducer(Service):
             await producer.stop()
             raise
         never_expire(producer)
+        # All topics in one request; otherwise the first record to each of a thousand topics asks for one.
+        producer.client.set_topics(self._ordered_topics)
         stop_at_refusal(producer, self._ordered_topics.__contains__)
         return producer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from eventproc.delivery.inbound import Job
 from eventproc.destinations import Destination
@@ -12,6 +13,8 @@ from eventproc.events import Unreadable, decode
 from eventproc.identifiers import EventId
 from eventproc.order_guard import Instant, updated_at
 from eventproc.outcomes import Unbuildable
+
+_HEADER_CHARACTERS: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 JSON_CONTENT_TYPE: Final = "application/json; charset=utf-8"
 
@@ -47,7 +50,7 @@ def sign(destination: Destination, job: Job, body: Body, now: float) -> dict[str
 
 
 def _header_text(value: str) -> str:
-    """A value that may stand in an HTTP header, whatever the event says its id is."""
+    """A value as an HTTP header can hold it: what may not stand there is percent-encoded."""
     if value.isascii() and value.isprintable():
-        return value[:256]
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in value)[:256]
+        return value
+    return quote(value, safe=_HEADER_CHARACTERS, errors="replace")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import ssl
+from functools import lru_cache
 from typing import Final, Protocol
 
 import aiohttp
@@ -103,7 +104,7 @@ class HttpSender:
         delivery = self._delivery
         connector = aiohttp.TCPConnector(
             limit=delivery.max_in_flight,
-            ssl=_ssl_context(self._tls),
+            ssl=_ssl_context(self._tls) if self._url.scheme == "https" else False,
             keepalive_timeout=KEEPALIVE_SECONDS,
             resolver=GuardedResolver(allow_private=delivery.allow_private_networks),
             ttl_dns_cache=30,
@@ -127,6 +128,7 @@ class HttpSender:
         return self._session
 
 
+@lru_cache  # some ten milliseconds and a megabyte each: a thousand wallets share one
 def _ssl_context(tls: TlsOptions) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca_path)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -5,6 +5,7 @@ has for wallets:
 
 - a ``Sep``: that SEP's body, at the client's URL for it. A transaction comes before a customer.
 - ``UnknownSep``: a transaction whose SEP has no body; the copy of each client it belongs to is a dead letter.
+- ``Misfit``: SEP-24 with kind ``receive``; the record goes to the invalid topic, beside the business server.
 - None: nothing for wallets (quotes, and events without their own object).
 """
 
@@ -27,6 +28,7 @@ from eventproc.payloads.sep31 import sep31_body
 
 __all__ = [
     "BUILDERS",
+    "Misfit",
     "MoreInfoUrl",
     "PayloadContext",
     "Sep",
@@ -51,6 +53,13 @@ class UnknownSep:
     """A transaction's SEP for which there is no body; None when the event names none."""
 
     value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A transaction that its own SEP cannot express, for any client."""
+
+    detail: str
 
 
 Builder = Callable[[Event, PayloadContext, float], bytes]
@@ -94,11 +103,13 @@ def client_body(event: Event, sep: Sep, context: PayloadContext, now: float) -> 
     return builder(event, context, now)
 
 
-def client_target(event: Event) -> Sep | UnknownSep | None:
+def client_target(event: Event) -> Sep | UnknownSep | Misfit | None:
     """Which body wallets get for this event; see the module's docstring."""
     if event.type is EventType.QUOTE_CREATED:
         return None
     if event.transaction is not None:
+        if event.sep == Sep.SEP24.value and event.transaction.get("kind") == "receive":
+            return Misfit("SEP-24 has no kind receive")
         return _TRANSACTION_SEPS.get(event.sep or "") or UnknownSep(event.sep)
     if event.type is EventType.CUSTOMER_UPDATED and event.customer is not None:
         return Sep.SEP12

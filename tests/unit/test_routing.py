@@ -117,6 +117,12 @@ def test_a_sep_without_a_body_is_a_dead_letter_of_its_client_alone() -> None:
     assert found.unbuildable == ("wallet",)
 
 
+def test_a_receive_under_sep24_is_told_to_no_client_and_is_no_dead_letter() -> None:
+    found = route(event(sep="24", kind="receive", client_name="wallet"))
+    assert (found.destinations, found.unbuildable) == ((BUSINESS,), ())
+    assert found.misfit == "SEP-24 has no kind receive"
+
+
 def test_a_customer_is_told_to_the_clients_of_its_transactions() -> None:
     index = CustomerIndex()
     learned = route(

@@ -25,11 +25,15 @@ def run(*arguments: str, env: Mapping[str, str] | None = None) -> Result:
 
 
 def test_check_of_a_right_configuration_exits_with_0() -> None:
-    result = run("config", "check")
+    result = run("config", "check", env={"EVENTS_ENABLED": "true"})
 
     assert result.exit_code == 0
     assert result.stdout == "The configuration is right.\n"
     assert result.stderr == ""
+
+
+def test_check_says_that_a_worker_would_stop_at_once() -> None:
+    assert "EVENTS_ENABLED=true" in run("config", "check").stderr
 
 
 def test_check_prints_warnings_and_still_exits_with_0() -> None:

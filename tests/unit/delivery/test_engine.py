@@ -17,7 +17,7 @@ from settings import load_settings
 from settings.delivery import DeliverySettings
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.dead_letters import FakeDeadLetters, FakeFlow
-from tests.fakes.records import TOPIC, destination, record
+from tests.fakes.records import TOPIC, destination, event_value, record
 from tests.fakes.sender import OK, REFUSED, FakeSender, Reply, status
 
 PARTITION = (TOPIC, 0)
@@ -78,6 +78,16 @@ async def test_every_request_names_its_event() -> None:
     assert world.sender.headers[0]["X-Event-Id"] == "e0"
     assert world.sender.headers[0]["Content-Type"].startswith("application/json")
     assert "X-Event-Redriven" not in world.sender.headers[0]
+
+
+@pytest.mark.parametrize(
+    ("event_id", "header"), [("a b", "a b"), ("é\r\nX: 1", "%C3%A9%0D%0AX: 1"), ("é%", "%C3%A9%25")]
+)
+async def test_no_event_id_can_break_out_of_its_header(event_id: str, header: str) -> None:
+    world = World()
+    world.engine.accept(InboundRecord(PARTITION, 0, b"t", event_value(event_id, "t"), [], 0))
+    await settle()
+    assert world.sender.headers[0]["X-Event-Id"] == header
 
 
 async def test_a_redriven_event_says_so_and_is_not_taken_for_a_replay() -> None:

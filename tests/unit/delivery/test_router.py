@@ -192,6 +192,15 @@ async def test_a_sep_without_a_body_is_a_dead_letter_and_the_business_server_hea
         assert dict(world.producer.sent[1][3])["dead-letter-destination"] == b"client.w"
 
 
+async def test_a_receive_under_sep24_goes_to_the_business_server_and_to_the_invalid_topic() -> None:
+    async with World() as world:
+        world.accept(0, event(1, kind="receive"))
+        await settle()
+        assert [topic for topic, *_ in world.producer.sent] == ["to.business", "invalid"]
+        assert dict(world.producer.sent[1][3])["invalid-reason"] == b"not-in-its-sep"
+        assert world.watermark == 1
+
+
 async def test_too_much_outstanding_pauses_the_source_and_less_resumes_it() -> None:
     async with World() as world:
         world.producer.acknowledges = False

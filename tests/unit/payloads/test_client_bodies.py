@@ -77,6 +77,7 @@ def test_every_target_has_a_builder() -> None:
 def test_public_names_are_pinned() -> None:
     assert payloads.__all__ == [
         "BUILDERS",
+        "Misfit",
         "MoreInfoUrl",
         "PayloadContext",
         "Sep",
