@@ -49,7 +49,7 @@ class Route:
 
     ``destinations`` may be empty. ``unbuildable`` names clients the event belongs to while its SEP is none
     that a body exists for: those copies are dead letters at once. ``learned`` are new facts of the customer
-    index, to be written down before the source offset moves. ``misfit`` says why no client can be told: such a
+    index, to be written down before the source offset moves. ``misfit`` says why no client can be told: the
     record goes to the invalid topic too.
     """
 
