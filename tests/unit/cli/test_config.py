@@ -25,7 +25,11 @@ def run(*arguments: str, env: Mapping[str, str] | None = None) -> Result:
 
 
 def test_check_of_a_right_configuration_exits_with_0() -> None:
-    result = run("config", "check", env={"EVENTS_ENABLED": "true", "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true"})
+    result = run(
+        "config",
+        "check",
+        env={"EVENTS_ENABLED": "true", "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true"},
+    )
 
     assert result.exit_code == 0
     assert result.stdout == "The configuration is right.\n"
