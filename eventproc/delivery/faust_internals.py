@@ -6,6 +6,9 @@
 ``Consumer._commit_offsets``
     Faust draws a table of the offsets for its debug log at every commit and flushes a producer that we do not
     use: 5 ms, which forbids committing ten times a second.
+``Consumer._commit_handler``, ``Consumer._commit_livelock_detector``
+    Faust warns when a commit takes longer than the interval, and looks at every partition each 2.5 intervals
+    for commits that it does not make.
 ``ConsumerThread._commit``
     Writes the metadata string, which Faust leaves empty. A broker that is away is no reason to crash.
     Bounded, so that a stop is.
@@ -53,6 +56,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from faust.worker import Worker as FaustWorker
+from mode import Service
 
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
@@ -225,6 +229,16 @@ class Consumer(driver.Consumer):
         self.ledger.committed({tp: points[tp] for tp in ours})
         self.app.monitor.on_tp_commit(ours)
         return True
+
+    @Service.task
+    async def _commit_handler(self) -> None:
+        while not self.should_stop:
+            await self.sleep(self.commit_interval)
+            await self.commit()
+
+    @Service.task
+    async def _commit_livelock_detector(self) -> None:
+        """Nothing: ``watchdog.py`` watches progress."""
 
     async def commit_now(self) -> None:
         """Commit all that is done at this moment, also when another commit is under way."""
