@@ -31,7 +31,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     CHECKOUT / name
     for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "docs/architecture.md", "docs/operations.md")
-] + [CHECKOUT / "docs" / "receiving.md"]
+] + [CHECKOUT / "docs" / "performance.md", CHECKOUT / "docs" / "receiving.md"]
 RECEIVING = CHECKOUT / "docs" / "receiving.md"
 OPERATIONS = CHECKOUT / "docs" / "operations.md"
 ARCHITECTURE = CHECKOUT / "docs" / "architecture.md"
