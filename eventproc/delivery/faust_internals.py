@@ -194,8 +194,9 @@ class Consumer(driver.Consumer):
             return
         if not self.flow_active:
             # A rebalance has begun: what was fetched is read again from the commit, by whoever gets it then.
+            # The ledger is not told: the assignment that still stands has been let go of.
             try:
-                await self.perform_seek()
+                await super().perform_seek()
             except KafkaError as error:
                 log.warning("partitions.not_sought", problem=repr(error)[:200])
             return
