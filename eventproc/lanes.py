@@ -90,6 +90,10 @@ class Lanes(Generic[T]):
         lane.ticket = next(self._tickets)
         heapq.heappush(self._postponed, (until, lane.ticket, lane))
 
+    def put_back(self, lane: Lane[T]) -> None:
+        """Give a taken lane back unchanged, first in line."""
+        self._ready.appendleft(lane)
+
     def release_postponed(self) -> None:
         """Make every postponed lane ready, in the order of their times."""
         while self._postponed:

@@ -29,6 +29,7 @@ class FailureKind(enum.Enum):
     FORBIDDEN_ADDRESS = "forbidden_address"
     STATUS = "status"
     REDIRECT = "redirect"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,11 @@ class PartitionProgress:
             self._marks = snapshot.marks
 
     @property
+    def open_count(self) -> int:
+        """How many records are accepted and not done."""
+        return len(self._open)
+
+    @property
     def next_offset(self) -> int | None:
         """The offset after the last one offered; None before the first record of a fresh group."""
         return self._next

@@ -11,8 +11,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+import structlog
+
 from eventproc.delivery.partitions import Partition
 from eventproc.watermark import CommitPoint
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
 
 
 class PartitionHandler(Protocol):

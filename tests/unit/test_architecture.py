@@ -17,6 +17,11 @@ FUNCTION_LINES = 60
 
 _Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
+LONG_MODULES = {
+    "eventproc/delivery/engine.py": "the one heart: what happens to an event is read in one place",
+}
+"""Modules above the limit, each with its reason."""
+
 
 def _modules() -> list[Path]:
     return [
@@ -65,7 +70,12 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_modules_can_be_read_in_one_sitting() -> None:
     long = {str(p): n for p in _modules() if (n := len(p.read_text("utf-8").splitlines())) > MODULE_LINES}
-    assert long == {}
+    assert {name: lines for name, lines in long.items() if name not in LONG_MODULES} == {}
+
+
+def test_no_module_is_excused_that_need_not_be() -> None:
+    for name in LONG_MODULES:
+        assert len(Path(name).read_text("utf-8").splitlines()) > MODULE_LINES
 
 
 def test_functions_fit_on_a_screen() -> None:
