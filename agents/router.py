@@ -22,6 +22,7 @@ from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_hea
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.engine import FlowControl
 from eventproc.delivery.inbound import InboundRecord
+from eventproc.delivery.journal import NO_JOURNAL, Journal
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.producer import RecordProducer
 from eventproc.events import Event, Unreadable, decode
@@ -92,6 +93,7 @@ class Router(Service):
         flow: FlowControl,
         *,
         max_record_bytes: int,
+        journal: Journal = NO_JOURNAL,
         **kwargs: Any,
     ) -> None:
         self.stats = RouterStats()
@@ -101,6 +103,7 @@ class Router(Service):
         self._directory = directory
         self._flow = flow
         self._max_record_bytes = max_record_bytes
+        self._journal = journal
         self._partitions = AssignedPartitions()
         self._queue: deque[InboundRecord] = deque()
         self._wake = asyncio.Event()
@@ -211,6 +214,7 @@ class Router(Service):
         index = self._directory.index
         route = self._table.route(event, index)
         self.stats.matches[route.match] += 1
+        self._journal.routed(event, source, route)
         headers = internal_headers(event, source, _traceparent(record.headers))
         key = event.lane_key.encode("utf-8", "replace")
         yield from self._learned(route, index)
@@ -232,6 +236,7 @@ class Router(Service):
         self, record: InboundRecord, source: Source, reason: str, detail: str, *, with_value: bool = True
     ) -> tuple[str, bytes | None, bytes | None, Headers]:
         self.stats.invalid += 1
+        self._journal.invalid(record.key, source, reason, detail)
         log.warning(
             "record.invalid",
             topic=source.topic,

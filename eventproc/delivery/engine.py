@@ -26,6 +26,7 @@ from eventproc.delivery.clock import Clock, Timer
 from eventproc.delivery.giving_up import DeadLetters, DeadLetterSink, LaneHolds
 from eventproc.delivery.held_lanes import UnsharedHolds
 from eventproc.delivery.inbound import InboundRecord, Job
+from eventproc.delivery.journal import NO_JOURNAL, Journal, Timing
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.request import build_body, sign
 from eventproc.delivery.sender import Sender
@@ -70,6 +71,7 @@ class EngineParts:
     clock: Clock
     draw: Callable[[], float] = field(default=random.random)
     holds: LaneHolds = field(default_factory=UnsharedHolds)
+    journal: Journal = NO_JOURNAL
 
 
 class Engine:
@@ -90,6 +92,7 @@ class Engine:
         self._flow = parts.flow
         self._clock = parts.clock
         self._draw = parts.draw
+        self._journal = parts.journal
         self._policy = RetryPolicy(
             delivery.retry.initial_seconds,
             delivery.retry.max_seconds,
@@ -129,6 +132,7 @@ class Engine:
         origin = read_origin(record.headers)
         if not progress.offer(record.offset, origin.source, exempt=origin.redriven is not None):
             self.stats.replays_skipped += 1
+            self._journal.skipped(self.destination.id, Job(record, origin), "replay")
             return
         job = Job(record, origin)
         self._lanes.add(job.lane, job)
@@ -288,16 +292,21 @@ class Engine:
         if job.attempts == 0 and self._guard.is_stale(lane.key, body.updated_at):
             self.stats.late += 1
             if self._delivery.order == "skip_stale" and job.origin.redriven is None:
+                self._journal.skipped(self.destination.id, job, "stale")
                 self._finish(lane, job)
                 return
         if self._limiter is not None:
             await self._limiter.acquire()
         job.attempts += 1
-        started = self._clock.monotonic()
-        headers = sign(self.destination, job, body, self._clock.wall())
+        started, at = self._clock.monotonic(), self._clock.wall()
+        headers = sign(self.destination, job, body, at)
         result = await self._sender.send(headers, body.payload)
-        self.stats.attempted(self._clock.monotonic() - started)
-        await self._settle(lane, job, judge(result, self._clock.wall()), body.updated_at)
+        seconds = self._clock.monotonic() - started
+        self.stats.attempted(seconds)
+        outcome = judge(result, self._clock.wall())
+        await self._settle(lane, job, outcome, body.updated_at)
+        next_try_at = None if lane.postponed_until is None else at + lane.postponed_until - started
+        self._journal.attempted(self.destination.id, job, outcome, Timing(at, seconds, next_try_at))
 
     async def _settle(self, lane: Lane[Job], job: Job, outcome: Outcome, instant: Instant | None) -> None:
         """Decide the fate of the head after one attempt."""
@@ -374,6 +383,7 @@ class Engine:
             self._set_aside(lane, self._policy.delay_seconds(max(1, job.attempts), 1.0))
             return
         self.stats.dead_lettered += 1
+        self._journal.dead_lettered(letter, job)
         log.warning(
             "dead_letter.written",
             destination=self.destination.id,

@@ -84,18 +84,31 @@ class RecordProducer(Service):
             except asyncio.TimeoutError:
                 log.warning("producer.closed_with_unsent_records")
 
+    async def partitions_of(self, topic: str) -> int:
+        """How many partitions the topic has; raises a ``KafkaError`` when that is not to be had."""
+        assert self._producer is not None  # noqa: S101 - started before anything sends
+        return len(await self._producer.partitions_for(topic))
+
     async def send(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        partition: int | None = None,
     ) -> asyncio.Future[Any]:
         """Append one record to its partition's batch; the future ends when Kafka has acknowledged it.
 
-        Waits while the topic's metadata or the buffer is not to be had, for as long as it takes.
+        Without ``partition`` the key decides. Waits while the topic's metadata or the buffer is not to be
+        had, for as long as it takes.
         """
         assert self._producer is not None  # noqa: S101 - started before anything sends
         warned = False
         while True:
             try:
-                future: asyncio.Future[Any] = await self._producer.send(topic, value, key, headers=headers)
+                future: asyncio.Future[Any] = await self._producer.send(
+                    topic, value, key, partition=partition, headers=headers
+                )
                 return future
             except KafkaError as error:  # noqa: PERF203 - a retry loop
                 if not error.retriable:
