@@ -10,39 +10,37 @@ topic by then has been read, and an event is given up only after asking once mor
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from mode import Service
 
-from eventproc.delivery.topic_reader import has_reached, topic_reader
+from eventproc.delivery.topic_follower import TopicFollower
+from eventproc.delivery.topic_reader import topic_reader
 from eventproc.redrive import HeldIndex, LaneId, TopicRecord
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
-POLL_MS: Final = 100
-RETRY_SECONDS: Final = 1.0
-
 
 class HeldLanes(Service):
-    """Follows the topic. Reads are numbered: number n is done when all that was there when asked is read."""
+    """Follows the topic; ``_needed`` is the number of the read that the last assignment asked for."""
 
     def __init__(self, settings: Settings, topic: str, **kwargs: Any) -> None:
-        self._settings = settings
-        self._topic = topic
         self._index = HeldIndex()
-        self._positions: dict[TopicPartition, int] = {}
-        self._asked = 1
         self._needed = 1
         self._done = 0
-        self._progress = asyncio.Condition()
         self._listeners: dict[Callable[[], None], None] = {}
+        self._follower = TopicFollower(
+            partial(topic_reader, settings, topic), self._apply, self._on_done, _lost
+        )
         super().__init__(**kwargs)
+
+    def on_init_dependencies(self) -> Iterable[Any]:
+        """The reader starts and stops with this."""
+        return [self._follower]
 
     @property
     def is_current(self) -> bool:
@@ -51,16 +49,12 @@ class HeldLanes(Service):
 
     def refresh(self, when_current: Callable[[], None]) -> None:
         """Be current only after reading on to the topic's present end; then call back."""
-        self._asked += 1
-        self._needed = self._asked
+        self._needed = self._follower.ask()
         self._listeners[when_current] = None
 
     async def caught_up(self) -> None:
         """Wait until everything is read that is in the topic now."""
-        self._asked += 1
-        number = self._asked
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._done >= number)
+        await self._follower.caught_up()
 
     def announce(self, lane: LaneId, event_id: str, redriven: str | None) -> None:
         """This worker is about to write a dead letter: its lane is held from now on.
@@ -77,49 +71,21 @@ class HeldLanes(Service):
         """Whether the record at this place of its destination's topic must not be delivered."""
         return self._index.is_held(lane, partition, offset, redriven)
 
-    @Service.task
-    async def _follow(self) -> None:
-        while not self.should_stop:
-            consumer = topic_reader(self._settings, self._topic)
-            try:
-                await consumer.start()
-                for partition, position in self._positions.items():
-                    consumer.seek(partition, position)
-                await self._read(consumer)
-            except (KafkaError, OSError) as error:
-                log.warning("held_lanes.reader_restarts", problem=repr(error))
-                await self.sleep(RETRY_SECONDS)
-            finally:
-                await consumer.stop()
+    def _apply(self, record: Any) -> None:
+        # Headers are all that matters here, and values can be large.
+        self._index.apply(TopicRecord(record.offset, record.key, None, list(record.headers)))
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        while not self.should_stop:
-            number = self._asked
-            if self._done < number:
-                ends = await consumer.end_offsets(consumer.assignment())
-                while not self.should_stop and not await has_reached(consumer, ends):
-                    await self._poll(consumer)
-                await self._reached(number)
-            else:
-                await self._poll(consumer)
-
-    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
-        batches = await consumer.getmany(timeout_ms=POLL_MS)
-        for partition, records in batches.items():
-            for record in records:
-                # Headers are all that matters here, and values can be large.
-                self._index.apply(TopicRecord(record.offset, record.key, None, list(record.headers)))
-                self._positions[partition] = record.offset + 1
-
-    async def _reached(self, number: int) -> None:
+    def _on_done(self, number: int) -> None:
         was_current = self.is_current
-        async with self._progress:
-            self._done = number
-            self._progress.notify_all()
+        self._done = number
         if self.is_current and not was_current:
             log.info("held_lanes.current")
             for listener in self._listeners:
                 listener()
+
+
+def _lost(error: Exception) -> None:
+    log.warning("held_lanes.reader_restarts", problem=repr(error))
 
 
 class UnsharedHolds:
