@@ -18,6 +18,8 @@ from settings.problems import shown
 
 JWT_SECRET_BYTES = 32
 """RFC 7518, 3.2: an HS256 key is at least as long as the hash."""
+ADMIN_TOKEN_CHARACTERS = 16
+"""It opens what moves events and shows them, and the pages may be reached by many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ def findings(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding
     yield from _more_info(settings)
     yield from _shared_identities(settings)
     yield from _nobody_served(settings, has_callback_urls=has_callback_urls)
+    yield from _web(settings)
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
@@ -181,6 +184,21 @@ def _nobody_served(settings: Settings, *, has_callback_urls: bool) -> Iterator[F
         wrong = "is false, and no client is served either: nothing is delivered"
         right = "true, or client_status_callback.enabled with a client that has a callback URL"
         yield Finding("event_processor.callback_api_request.enabled", wrong, right, is_warning=True)
+
+
+def _web(settings: Settings) -> Iterator[Finding]:
+    token, required = settings.web.admin_token, "web.require_token_for_reading"
+    if token is None:
+        if settings.web.require_token_for_reading:
+            right = "SECRET_WEB_ADMIN_TOKEN in the environment or .env"
+            yield Finding("web.admin_token", f"is missing, and {required} is true", right, (required,))
+        return
+    if not _fits_header(token):
+        wrong = "has characters that an HTTP header cannot carry"
+        yield Finding("web.admin_token", wrong, "printable ASCII without line breaks")
+    elif len(token.get_secret_value()) < ADMIN_TOKEN_CHARACTERS:
+        wrong = f"has {len(token.get_secret_value())} characters: easy to guess"
+        yield Finding("web.admin_token", wrong, f"{ADMIN_TOKEN_CHARACTERS} or more, by chance")
 
 
 def _short_secret(key: str, secret: SecretStr) -> Iterator[Finding]:

@@ -15,4 +15,5 @@ class WebSettings(Section):
     host: Text
     port: Port | None
     """None: ``event_processor.port``; ``Settings.web_port`` has the one that counts."""
+    require_token_for_reading: bool
     admin_token: Annotated[SecretStr | None, Secret("SECRET_WEB_ADMIN_TOKEN")] = None

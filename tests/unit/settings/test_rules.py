@@ -199,3 +199,19 @@ def test_topic_names_come_from_the_prefix(loading: Loading) -> None:
         "anchor-dead-letter",
         "anchor-customers",
     )
+
+
+def test_a_token_for_reading_needs_a_token(loading: Loading) -> None:
+    problem = loading.problem(env={"WEB_REQUIRE_TOKEN_FOR_READING": "true"})
+
+    assert problem.key == "SECRET_WEB_ADMIN_TOKEN"
+    assert "web.require_token_for_reading is true" in problem.wrong
+
+
+@pytest.mark.parametrize("token", ["hunter2", "hünter2hünter2hünter2"])
+def test_an_admin_token_must_be_long_enough_and_fit_into_a_header(loading: Loading, token: str) -> None:
+    problem = loading.problem(env={"SECRET_WEB_ADMIN_TOKEN": token})
+
+    assert problem.key == "SECRET_WEB_ADMIN_TOKEN"
+    assert token not in str(problem)
+    loading.load(env={"SECRET_WEB_ADMIN_TOKEN": LONG_SECRET, "WEB_REQUIRE_TOKEN_FOR_READING": "true"})

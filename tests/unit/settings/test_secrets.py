@@ -99,7 +99,7 @@ def test_a_secret_file_that_gives_none_is_a_problem(
 
 
 def test_a_secret_beside_its_file_is_a_problem(loading: Loading) -> None:
-    env = {"SECRET_WEB_ADMIN_TOKEN": "hunter2", "SECRET_WEB_ADMIN_TOKEN_FILE": "/run/secret"}
+    env = {"SECRET_WEB_ADMIN_TOKEN": "hunter2-hunter2-", "SECRET_WEB_ADMIN_TOKEN_FILE": "/run/secret"}
 
     problem = loading.problem(env=env)
 

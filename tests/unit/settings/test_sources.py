@@ -328,7 +328,7 @@ def test_a_broken_dotenv_line_is_a_problem_that_does_not_quote_it(loading: Loadi
 
 
 def test_a_dollar_sign_in_a_dotenv_secret_is_kept(loading: Loading) -> None:
-    found = loading.load(dotenv="SECRET_WEB_ADMIN_TOKEN=a${HOME}$b")
+    found = loading.load(dotenv="SECRET_WEB_ADMIN_TOKEN=a${HOME}$b-and-more")
 
     assert found.web.admin_token is not None
-    assert found.web.admin_token.get_secret_value() == "a${HOME}$b"
+    assert found.web.admin_token.get_secret_value() == "a${HOME}$b-and-more"
