@@ -17,6 +17,7 @@ from settings.fields import Section
 from settings.logs import LoggingSettings
 from settings.problems import Problem
 from settings.sep import Sep6Settings, Sep10Settings, Sep24Settings
+from settings.timeline import TimelineSettings
 from settings.topics import TopicsSettings
 from settings.web import WebSettings
 
@@ -34,6 +35,7 @@ class Settings(Section):
     client_status_callback: ClientStatusCallbackSettings
     delivery: DeliverySettings
     topics: TopicsSettings
+    timeline: TimelineSettings
     consumer: ConsumerSettings
     web: WebSettings
     logging: LoggingSettings

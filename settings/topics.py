@@ -36,3 +36,13 @@ class TopicsSettings(Section):
     def customers(self) -> str:
         """What the router learnt: customer to clients."""
         return f"{self.prefix}customers"
+
+    @property
+    def control(self) -> str:
+        """Which destinations an operator has paused."""
+        return f"{self.prefix}control"
+
+    @property
+    def attempts(self) -> str:
+        """The journal that timelines are read from."""
+        return f"{self.prefix}attempts"

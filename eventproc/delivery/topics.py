@@ -43,11 +43,25 @@ def plan_topics(settings: Settings, destination_topics: list[str]) -> list[Topic
         TopicPlan(topics.invalid, 1, _milliseconds(topics.invalid_retention_hours)),
         TopicPlan(topics.dead_letter, 1, _milliseconds(topics.dead_letter_retention_hours)),
         TopicPlan(topics.customers, 1, compacted=True),
+        control_plan(settings),
         *(
             TopicPlan(name, topics.partitions, _milliseconds(topics.retention_hours))
             for name in destination_topics
         ),
+        *_journal_topic(settings),
     ]
+
+
+def _journal_topic(settings: Settings) -> list[TopicPlan]:
+    timeline = settings.timeline
+    if not timeline.enabled:
+        return []
+    return [TopicPlan(settings.topics.attempts, timeline.partitions, _milliseconds(timeline.retention_hours))]
+
+
+def control_plan(settings: Settings) -> TopicPlan:
+    """The topic of what an operator has paused: a command may need it before any worker was there."""
+    return TopicPlan(settings.topics.control, 1, compacted=True)
 
 
 async def declare_topics(settings: Settings, plans: list[TopicPlan]) -> list[str]:
