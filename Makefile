@@ -36,11 +36,16 @@ chaos: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
 
-# Resolves for every Python from 3.10 and every platform; needs uv, which `pip install uv` brings.
+# Resolves for every Python from 3.10 and every platform; needs uv, which `pip install uv` brings. The second file is
+# what the image holds, in the same versions; setuptools only builds it. The third is what `make lint-deploy` needs.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links
 lock:
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --extra dev --extra fast --no-header \
-		--no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra fast --output-file requirements.lock pyproject.toml
+	echo 'setuptools>=77' | $(COMPILE) --extra fast --constraint requirements.lock \
+		--output-file requirements-image.lock pyproject.toml -
+	$(COMPILE) --output-file deploy/lint.lock deploy/lint.in
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
