@@ -1,0 +1,145 @@
+"""Kafka as a command sees it: every wait has an end, and every trouble is a ``BrokerUnavailableError``.
+
+Topics are read outside of any group, from where one likes to where they end when asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.producer import RecordProducer
+from eventproc.errors import BrokerUnavailableError
+from settings import Settings
+
+CONNECT_SECONDS: Final = 15.0
+ANSWER_SECONDS: Final = 30.0
+POLL_MS: Final = 500
+
+Spans: TypeAlias = Mapping[TopicPartition, tuple[int, int]]
+"""Of each partition the first offset, and the one before which it ends."""
+
+
+async def within(seconds: float, answer: Awaitable[Any]) -> Any:
+    """The answer, or ``asyncio.TimeoutError``."""
+    return await asyncio.wait_for(answer, seconds)
+
+
+@contextlib.contextmanager
+def as_unavailable(settings: Settings) -> Iterator[None]:
+    """What Kafka's clients raise becomes ours.
+
+    Raises:
+        BrokerUnavailableError: Kafka did not answer, or refused.
+    """
+    try:
+        yield
+    except (KafkaError, OSError, asyncio.TimeoutError) as error:
+        problem = "no answer in time" if isinstance(error, asyncio.TimeoutError) else str(error)
+        raise BrokerUnavailableError(
+            f"Kafka at {settings.events.queue.kafka.bootstrap_server}: {problem or type(error).__name__}. "
+            "Check events.queue.kafka.bootstrap_server and the security settings."
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client."""
+    admin = AIOKafkaAdminClient(**connection_options(settings))
+    try:
+        await within(CONNECT_SECONDS, admin.start())
+        yield admin
+    finally:
+        await admin.close()
+
+
+@contextlib.asynccontextmanager
+async def consumer_client(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A connected consumer of no topic and no group; ``options`` are aiokafka's."""
+    consumer = AIOKafkaConsumer(
+        **connection_options(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **{"max_partition_fetch_bytes": settings.topics.max_message_bytes} | options,
+    )
+    try:
+        await within(CONNECT_SECONDS, consumer.start())
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+@contextlib.asynccontextmanager
+async def producer_client(
+    settings: Settings, ordered_topics: frozenset[str] = frozenset()
+) -> AsyncIterator[RecordProducer]:
+    """A connected producer; see ``RecordProducer`` for ``ordered_topics``."""
+    producer = RecordProducer(settings, ordered_topics)
+    await within(CONNECT_SECONDS, producer.start())
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def all_partitions(admin: AIOKafkaAdminClient) -> dict[str, list[TopicPartition]]:
+    """The partitions of every topic there is. To ask for one by its name can make it."""
+    topics = await within(ANSWER_SECONDS, admin.describe_topics(None))
+    return {
+        topic["topic"]: [
+            TopicPartition(topic["topic"], partition["partition"]) for partition in topic["partitions"]
+        ]
+        for topic in topics
+    }
+
+
+async def whole_spans(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Spans:
+    """From where each partition begins to where it ends now."""
+    if not partitions:
+        return {}
+    begins = await within(ANSWER_SECONDS, consumer.beginning_offsets(partitions))
+    ends = await within(ANSWER_SECONDS, consumer.end_offsets(partitions))
+    return {one: (begins[one], ends[one]) for one in partitions}
+
+
+async def scan(consumer: AIOKafkaConsumer, spans: Spans) -> AsyncIterator[Any]:
+    """The records of the spans as aiokafka gives them: each partition in its order, side by side in time.
+
+    Not cut at the end: the embedded broker reports where its last batch starts. More does no harm.
+    """
+    left = {one for one, (start, end) in spans.items() if start < end}
+    if not left:
+        return
+    consumer.assign(list(left))
+    for one in left:
+        consumer.seek(one, spans[one][0])
+    waiting: dict[TopicPartition, deque[Any]] = {one: deque() for one in left}
+    while waiting:
+        if dry := [one for one in left if not waiting[one]]:
+            batches = await within(ANSWER_SECONDS, _next_batches(consumer, dry))
+            for one, records in batches.items():
+                waiting[one].extend(records)
+            left -= {one for one in dry if await consumer.position(one) >= spans[one][1]}
+        waiting = {one: records for one, records in waiting.items() if records or one in left}
+        while waiting and all(waiting.values()):
+            first = min(waiting.values(), key=lambda records: records[0].timestamp)
+            yield first.popleft()
+
+
+async def _next_batches(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, list[Any]]:
+    """Records, or at least a step onwards: markers of transactions move the position and give no record."""
+    before = [await consumer.position(one) for one in partitions]
+    while True:
+        batches: dict[TopicPartition, list[Any]] = await consumer.getmany(*partitions, timeout_ms=POLL_MS)
+        if batches or before != [await consumer.position(one) for one in partitions]:
+            return batches
