@@ -66,6 +66,7 @@ def _sources(app: Any) -> Sources:
         highwater=app.highwater,
         stuck_seconds=lambda: parts.watch.stuck_seconds,
         wall=time.time,
+        timeline_dropped=lambda: 0 if parts.journal is None else parts.journal.dropped,
     )
 
 
@@ -75,6 +76,8 @@ def _not_ready(app: Any) -> list[str]:
         problems.append("rebalancing")
     if not app.parts.directory.ready.is_set():
         problems.append("customer index is being loaded")
+    if not app.parts.control.loaded.is_set():
+        problems.append("what is paused is being read")
     # With more workers than partitions one is given none: a good stand-in, so ready.
     if not app.rebalancing_count:
         problems.append("not in the consumer group yet")

@@ -17,6 +17,7 @@ from agents.pages import add_pages
 from agents.router import Router, RouterTopics
 from agents.sink import feed
 from eventproc.delivery.clock import LoopClock
+from eventproc.delivery.control import Control
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.engine import Engine, EngineParts
@@ -55,6 +56,7 @@ class Parts:
     engines: dict[DestinationId, Engine]
     ledger: Ledger
     directory: CustomerDirectory
+    control: Control
     watch: ProgressWatch
 
 
@@ -116,8 +118,9 @@ def create_app(settings: Settings) -> EventprocApp:
         lambda: app.rebalancing,
         settings.delivery.stuck_after_seconds,
     )
-    app.parts = Parts(settings, router, engines, ledger, directory, watch)
-    app.foundation = (producer, directory, *([held] if held else []), router, watch)
+    control = Control(settings, engines)
+    app.parts = Parts(settings, router, engines, ledger, directory, control, watch)
+    app.foundation = (producer, directory, *([held] if held else []), control, router, watch)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)
     return app

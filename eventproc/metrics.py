@@ -34,6 +34,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_in_flight": "How many requests are under way?",
     "eventproc_waiting": "How many events are in this worker's hands, not delivered?",
     "eventproc_breaker_state": "Is the endpoint up? 0 closed, 1 half-open, 2 open.",
+    "eventproc_paused": "Has an operator paused the destination? 1: yes, or not known yet.",
     "eventproc_lag": "How many records of the destination's topic are not done?",
     "eventproc_oldest_undelivered_seconds": "How long has the oldest undelivered event waited? 0: none.",
     "eventproc_routed_total": "How many events were routed, and by what was their client found?",
@@ -41,6 +42,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_unbuildable_total": "How many events had a SEP that no client body exists for?",
     "eventproc_source_lag": "How many records of the anchor's topic are not routed?",
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
+    "eventproc_timeline_dropped_total": "How many entries do timelines lack, as Kafka did not take them in time?",
 }
 
 
@@ -63,6 +65,7 @@ class Sources:
     highwater: Callable[[], Callable[[Any], int | None]]
     stuck_seconds: Callable[[], float]
     wall: Callable[[], float]
+    timeline_dropped: Callable[[], int] = lambda: 0
 
 
 class EventprocCollector(Collector):
@@ -82,12 +85,16 @@ class EventprocCollector(Collector):
         stuck = GaugeMetricFamily("eventproc_stuck_seconds", QUESTIONS["eventproc_stuck_seconds"])
         stuck.add_metric([], self._sources.stuck_seconds())
         yield stuck
+        dropped = _counter("eventproc_timeline_dropped_total")
+        dropped.add_metric([], self._sources.timeline_dropped())
+        yield dropped
 
     def _gauges(self, engines: list[Engine]) -> Iterator[Metric]:
         now, highwater = self._sources.wall(), self._sources.highwater()
         yield _gauge("eventproc_in_flight", engines, lambda e: e.in_flight)
         yield _gauge("eventproc_waiting", engines, lambda e: e.waiting)
         yield _gauge("eventproc_breaker_state", engines, lambda e: BREAKER_VALUES[e.breaker.state])
+        yield _gauge("eventproc_paused", engines, lambda e: e.is_paused_by_operator)
         yield _gauge("eventproc_lag", engines, lambda e: lag(e.partitions, highwater))
         yield _gauge("eventproc_oldest_undelivered_seconds", engines, lambda e: _age_seconds(e, now))
 

@@ -28,6 +28,7 @@ NAMES = {
     "eventproc_in_flight",
     "eventproc_waiting",
     "eventproc_breaker_state",
+    "eventproc_paused",
     "eventproc_lag",
     "eventproc_oldest_undelivered_seconds",
     "eventproc_routed_total",
@@ -35,6 +36,7 @@ NAMES = {
     "eventproc_unbuildable_total",
     "eventproc_source_lag",
     "eventproc_stuck_seconds",
+    "eventproc_timeline_dropped_total",
 }
 
 
@@ -76,6 +78,9 @@ async def test_a_scrape_tells_what_happened() -> None:
     assert seen["eventproc_delivery_seconds_bucket[test][+Inf]"] == 2
     assert seen["eventproc_waiting[test]"] == 1
     assert seen["eventproc_breaker_state[test]"] == 0
+    assert seen["eventproc_paused[test]"] == 0
+    world.engine.pause()
+    assert scrape(world.engine, 1_795_500_060.0)["eventproc_paused[test]"] == 1
     assert seen["eventproc_lag[test]"] == 4, "everything from the stuck event on"
     assert seen["eventproc_oldest_undelivered_seconds[test]"] == 60
     assert seen["eventproc_routed_total[unknown_customer]"] == 2
