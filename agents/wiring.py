@@ -24,6 +24,8 @@ from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.faust_internals import App, BatchSchema, PartitionTap, Transport, Worker
 from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
+from eventproc.delivery.journal import NO_JOURNAL, Journal
+from eventproc.delivery.journal_writer import JournalWriter
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.preflight import preflight
@@ -58,6 +60,7 @@ class Parts:
     directory: CustomerDirectory
     control: Control
     watch: ProgressWatch
+    journal: JournalWriter | None
 
 
 class EventprocApp(App):
@@ -97,7 +100,9 @@ def create_app(settings: Settings) -> EventprocApp:
     producer = RecordProducer(settings, ordered_topics)
     directory = CustomerDirectory(settings, settings.topics.customers)
     held = _held_lanes(settings)
-    engines = _engines(settings, destinations, producer, tap, held or UnsharedHolds())
+    writer = JournalWriter(settings, producer) if settings.timeline.enabled else None
+    journal: Journal = writer or NO_JOURNAL
+    engines = _engines(settings, destinations, producer, tap, holds=held or UnsharedHolds(), journal=journal)
     topics = RouterTopics(
         by_destination={engine.destination.id: engine.destination.topic for engine in engines.values()},
         invalid=settings.topics.invalid,
@@ -106,7 +111,13 @@ def create_app(settings: Settings) -> EventprocApp:
     )
     table = _routing_table(settings, set(engines))
     router = Router(
-        table, topics, producer, directory, tap, max_record_bytes=settings.topics.max_message_bytes
+        table,
+        topics,
+        producer,
+        directory,
+        tap,
+        max_record_bytes=settings.topics.max_message_bytes,
+        journal=journal,
     )
 
     _add_agent(app, ledger, settings.topics.source, router, "router")
@@ -119,8 +130,9 @@ def create_app(settings: Settings) -> EventprocApp:
         settings.delivery.stuck_after_seconds,
     )
     control = Control(settings, engines)
-    app.parts = Parts(settings, router, engines, ledger, directory, control, watch)
-    app.foundation = (producer, directory, *([held] if held else []), control, router, watch)
+    app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer)
+    optional = [service for service in (held, writer) if service is not None]
+    app.foundation = (producer, directory, *optional, control, router, watch)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)
     return app
@@ -201,7 +213,9 @@ def _engines(
     destinations: dict[DestinationId, Destination],
     producer: RecordProducer,
     tap: PartitionTap,
+    *,
     holds: LaneHolds,
+    journal: Journal,
 ) -> dict[DestinationId, Engine]:
     dead_letters = DeadLetterWriter(producer, settings.topics.dead_letter)
     clock = LoopClock()
@@ -210,7 +224,12 @@ def _engines(
             destination,
             settings.delivery,
             EngineParts(
-                HttpSender(destination.endpoint, settings.delivery), dead_letters, tap, clock, holds=holds
+                HttpSender(destination.endpoint, settings.delivery),
+                dead_letters,
+                tap,
+                clock,
+                holds=holds,
+                journal=journal,
             ),
         )
         for id_, destination in destinations.items()

@@ -42,7 +42,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_unbuildable_total": "How many events had a SEP that no client body exists for?",
     "eventproc_source_lag": "How many records of the anchor's topic are not routed?",
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
-    "eventproc_timeline_dropped_total": "How many entries do timelines lack, as Kafka did not take them in time?",
+    "eventproc_timeline_dropped_total": "How many entries of timelines did Kafka not take in time?",
 }
 
 
