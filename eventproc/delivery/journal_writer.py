@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections import deque
@@ -75,7 +76,7 @@ class JournalWriter(Service):
         self.dropped = 0
         self._topic = settings.topics.attempts
         self._flush_seconds = settings.timeline.flush_seconds
-        self._worker = f"{socket.gethostname()}:{settings.web_port}"
+        self._worker = f"{socket.gethostname()}/{os.getpid()}"
         self._producer = producer
         self._wall = wall
         self._entries: deque[Entry] = deque(maxlen=BUFFER_ENTRIES)
