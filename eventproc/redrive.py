@@ -16,13 +16,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Final, TypeAlias
 
 from eventproc import dead_letters as dl
 from eventproc.dead_letters import DeadLetterReason
+from eventproc.destination_patterns import stands_for
 from eventproc.identifiers import DestinationId, EventId, LaneKey
 from eventproc.records import REDRIVEN, Headers, read_origin
+from eventproc.times import read_time
 
 _OURS: Final = frozenset(
     {
@@ -37,7 +39,6 @@ _OURS: Final = frozenset(
     }
 )
 ROUNDS_AT_ONCE: Final = 10
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 LaneId: TypeAlias = tuple[DestinationId, LaneKey]
 """One transaction at one destination."""
@@ -142,8 +143,8 @@ class WaitingLetters:
 class Selection:
     """Which entries are meant: of each kind any one named, of all kinds named every one; none named: all.
 
-    A destination stands for itself and for what is below it: ``client.acme`` for ``client.acme.sep24``. The
-    times bound when it became a dead letter, both inclusive.
+    Destinations are named as in ``destination_patterns.py``. The times bound when it became a dead letter,
+    both inclusive.
     """
 
     event_ids: Collection[str] = ()
@@ -153,12 +154,13 @@ class Selection:
     until: datetime | None = None
     statuses: Collection[int] = ()
     reasons: Collection[str] = ()
+    keys: Collection[bytes] = ()
 
     @property
     def is_everything(self) -> bool:
         """Whether nothing is named."""
         named = (self.event_ids, self.transaction_ids, self.destinations, self.statuses, self.reasons)
-        return not any(named) and self.since is None and self.until is None
+        return not any(named) and not self.keys and self.since is None and self.until is None
 
     def matches(self, entry: Entry) -> bool:
         """Whether this entry is meant."""
@@ -168,11 +170,12 @@ class Selection:
             and (not self.destinations or self._is_at(entry.destination))
             and (not self.statuses or entry.status in self.statuses)
             and (not self.reasons or entry.reason in self.reasons)
+            and (not self.keys or entry.key in self.keys)
             and self._is_in_time(entry.at)
         )
 
     def _is_at(self, destination: str) -> bool:
-        return any(destination == one or destination.startswith(f"{one}.") for one in self.destinations)
+        return any(stands_for(one, destination) for one in self.destinations)
 
     def _is_in_time(self, at: datetime | None) -> bool:
         if self.since is None and self.until is None:
@@ -356,17 +359,6 @@ def read_entry(record: TopicRecord) -> Entry | None:
         value=record.value,
         headers=[(name, value) for name, value in record.headers if name not in _OURS],
     )
-
-
-def read_time(text: str) -> datetime | None:
-    """A time in ISO-8601 (UTC when it names no zone) or in milliseconds since the epoch; None for neither."""
-    try:
-        if text.isascii() and text.isdigit():
-            return _EPOCH + timedelta(milliseconds=int(text))
-        at = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text)
-    except (ValueError, OverflowError):
-        return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
 
 
 def _why_not(entry: Entry) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import datetime
 
 import orjson
 
 from eventproc.redrive import Entry
+from eventproc.times import iso
 
 
 def summary(entry: Entry) -> dict[str, object]:
@@ -24,7 +24,7 @@ def summary(entry: Entry) -> dict[str, object]:
         "reason": entry.reason,
         "attempts": entry.attempts,
         "status": entry.status,
-        "at": _iso(entry.at),
+        "at": None if entry.at is None else iso(entry.at),
     }
 
 
@@ -83,7 +83,3 @@ def _escaped(char: str) -> str:
 
 def _fragment(digits: str) -> orjson.Fragment:
     return orjson.Fragment(digits.encode())
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

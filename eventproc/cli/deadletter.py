@@ -6,31 +6,28 @@ Nothing from an event or an answer is printed before ``printable``, and no marku
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from eventproc.cli.context import CliContext, ExitCode, fail, print_warnings
+from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import as_lines, details, fact, printable, summary
+from eventproc.cli.kafka_command import TimeParam, load, plain_console, print_json, quieten, run
 from eventproc.dead_letters import DeadLetterReason
 from eventproc.destinations import build_destinations
 from eventproc.errors import BrokerUnavailableError
-from eventproc.redrive import Entry, Plan, Selection, plan_redrive, read_time
+from eventproc.redrive import Entry, Plan, Selection, plan_redrive
+from eventproc.times import iso
 from settings import Settings
 
-T = TypeVar("T")
-
-_PIPE_COLUMNS: Final = 10_000
 _EXAMPLES: Final = 5
 
 
@@ -44,21 +41,6 @@ class DeadLetters(Protocol):
     async def send(self, plan: Plan, on_progress: Callable[[int], None]) -> None:
         """Send everything of the plan."""
         ...
-
-
-class _IsoTime(click.ParamType):
-    """A time in ISO-8601; without a zone it is UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """As click asks for it."""
-        if isinstance(value, datetime):
-            return value
-        at = read_time(str(value))
-        if at is None:
-            self.fail(f"{value!r} is not a time like 2026-01-31 or 2026-01-31T12:00:00Z", param, ctx)
-        return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +69,12 @@ def deadletter_commands(
     @click.pass_obj
     def list_(context: CliContext, /, *, as_json: bool, **filters: Any) -> None:
         """List what waits, oldest first."""
-        settings = _load(context)
-        waiting = _run(open_topic(settings).read_waiting())
+        settings = load(context)
+        waiting = run(open_topic(settings).read_waiting())
         selection = Selection(**filters)
         entries = [entry for entry in waiting if selection.matches(entry)]
         if as_json:
-            _print_json([summary(entry) for entry in entries])
+            print_json([summary(entry) for entry in entries])
         elif entries:
             _print_table(entries)
             click.echo(_count(entries))
@@ -106,13 +88,13 @@ def deadletter_commands(
     @click.pass_obj
     def show(context: CliContext, *, event_id: str, destinations: tuple[str, ...], as_json: bool) -> None:
         """Show all that is known of one event's dead letters. Exits with 1 when there is none."""
-        settings = _load(context)
+        settings = load(context)
         selection = Selection(event_ids=(event_id,), destinations=destinations)
-        entries = [e for e in _run(open_topic(settings).read_waiting()) if selection.matches(e)]
+        entries = [e for e in run(open_topic(settings).read_waiting()) if selection.matches(e)]
         if not entries:
             fail(f"No dead letter of event {printable(event_id)} waits there.", ExitCode.CHECK_FAILED)
         if as_json:
-            _print_json([details(entry) for entry in entries])
+            print_json([details(entry) for entry in entries])
         else:
             click.echo("\n\n".join("\n".join(as_lines(entry)) for entry in entries))
 
@@ -136,9 +118,9 @@ def deadletter_commands(
         everything, selection = options.pop("everything"), Selection(**options)
         if selection.is_everything != everything:
             raise click.UsageError("Name a filter, or --all for everything that waits; not both.")
-        settings = _load(context)
+        settings = load(context)
         topic = open_topic(settings)
-        _redrive(topic, _plan(settings, _run(topic.read_waiting()), selection), asked)
+        _redrive(topic, _plan(settings, run(topic.read_waiting()), selection), asked)
 
     return deadletter
 
@@ -160,9 +142,9 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
             help="`callback-api`, `client.acme.sep24`, `client.acme`.",
         ),
         click.option(
-            "--since", type=_IsoTime(), help="Dead-lettered then or later; ISO-8601, UTC without a zone."
+            "--since", type=TimeParam(), help="Dead-lettered then or later; ISO-8601 or `2h`, `3d` ago."
         ),
-        click.option("--until", type=_IsoTime(), help="Dead-lettered then or earlier."),
+        click.option("--until", type=TimeParam(), help="Dead-lettered then or earlier."),
         click.option(
             "--status", "statuses", type=int, multiple=True, help="The receiver's last HTTP status."
         ),
@@ -173,24 +155,9 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _load(context: CliContext) -> Settings:
-    """The settings; a warning can be a misspelt topic prefix, which would show an empty list."""
-    settings = context.load()
-    print_warnings(settings)
-    return settings
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except BrokerUnavailableError as error:
-        fail(printable(str(error)), ExitCode.BROKER_UNAVAILABLE)
-
-
 def _plan(settings: Settings, waiting: Sequence[Entry], selection: Selection) -> Plan:
     topics = {id_: destination.topic for id_, destination in build_destinations(settings).items()}
-    at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return plan_redrive(waiting, selection, topics, at)
+    return plan_redrive(waiting, selection, topics, iso(datetime.now(timezone.utc)))
 
 
 def _redrive(topic: DeadLetters, plan: Plan, asked: _Redrive) -> None:
@@ -206,7 +173,7 @@ def _redrive(topic: DeadLetters, plan: Plan, asked: _Redrive) -> None:
             click.confirm(_question(plan), abort=True, err=True)
         _send(topic, plan)
     if asked.as_json:
-        _print_json(_as_object(plan, is_sent=is_sent))
+        print_json(_as_object(plan, is_sent=is_sent))
     elif plan.sends:
         _print_result(plan, dry_run=asked.dry_run, is_refused=is_refused)
     if is_refused or plan.refusals:
@@ -281,10 +248,6 @@ def _as_object(plan: Plan, *, is_sent: bool) -> dict[str, object]:
 
 
 def _print_table(entries: Sequence[Entry]) -> None:
-    """Through a pipe every entry is one line, however long."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, emoji=False, width=_PIPE_COLUMNS)
     table = Table(box=None, pad_edge=False)
     for title in ("EVENT ID", "TRANSACTION", "DESTINATION", "REASON", "ATTEMPTS", "STATUS", "AT"):
         table.add_column(
@@ -292,12 +255,7 @@ def _print_table(entries: Sequence[Entry]) -> None:
         )
     for entry in entries:
         table.add_row(*map(fact, summary(entry).values()))
-    console.print(table)
-
-
-def _print_json(value: object) -> None:
-    """In ASCII, which has every control character escaped."""
-    click.echo(json.dumps(value, indent=2))
+    plain_console().print(table)
 
 
 def _count(entries: Sequence[Entry]) -> str:
@@ -305,12 +263,10 @@ def _count(entries: Sequence[Entry]) -> str:
 
 
 def _kafka(settings: Settings) -> DeadLetters:
-    """The real topic; its clients take a while to import and log what the exit code says already."""
+    """The real topic; its clients take a while to import."""
     from eventproc.delivery.redriver import Redriver  # noqa: PLC0415 - `eventproc --help` stays quick
-    from eventproc.logs import configure_logging  # noqa: PLC0415
 
-    configure_logging(settings.logging.format)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    quieten(settings)
     return Redriver(settings)
 
 

@@ -28,7 +28,6 @@ from eventproc.redrive import (
     in_rounds,
     plan_redrive,
     read_entry,
-    read_time,
 )
 
 WALLET = DestinationId("client.acme.sep24")
@@ -219,22 +218,6 @@ def test_headers_of_any_bytes_are_read(attempts: bytes, status: bytes, at: bytes
     entry = read_entry(TopicRecord(0, None, None, headers))
     assert entry is not None
     assert entry.lane == name.decode("utf-8", "replace")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2026-11-24T10:00:00Z", datetime(2026, 11, 24, 10, tzinfo=timezone.utc)),
-        ("2026-11-24T10:00:00.500+02:00", datetime(2026, 11, 24, 8, 0, 0, 500_000, tzinfo=timezone.utc)),
-        ("2026-11-24", datetime(2026, 11, 24, tzinfo=timezone.utc)),
-        ("1795500000000", datetime(2026, 11, 24, 6, tzinfo=timezone.utc)),
-        ("9" * 30, None),
-        ("yesterday", None),
-        ("", None),
-    ],
-)
-def test_times_are_read_as_the_headers_have_them(text: str, expected: datetime | None) -> None:
-    assert read_time(text) == expected
 
 
 # --- what a selection sends -------------------------------------------------------------------------
