@@ -253,6 +253,7 @@ def at_hour(hour: int) -> datetime:
         (Selection(statuses=(400,)), "b"),
         (Selection(reasons=("failed-while-others-pass",)), "c"),
         (Selection(transaction_ids=("t1",), destinations=("client.acme",)), "a"),
+        (Selection(keys=(b"client.acme.sep24|d", b"client.acme.sep6|b", b"client.acme.sep6|d")), "bd"),
     ],
 )
 def test_a_selection_means_every_kind_named_and_any_of_each(selection: Selection, expected: str) -> None:
