@@ -26,6 +26,7 @@ from typing_extensions import assert_never
 
 from eventproc.journal_entries import Attempt, DeadLettered, Entry, Invalid, Redriven, Routed, Skipped
 from eventproc.records import Source
+from eventproc.times import iso
 
 DELIVERED: Final = "delivered"
 STALE: Final = "stale"
@@ -109,8 +110,8 @@ class Timeline:
         """Plain values for JSON; times as ISO-8601 in UTC."""
         return {
             "transaction": self.lane,
-            "as_of": _iso(self.as_of),
-            "since": _iso(self.since),
+            "as_of": iso_time(self.as_of),
+            "since": iso_time(self.since),
             "events": [_event_json(event) for event in self.events],
             "unknown": list(self.unknown),
         }
@@ -128,6 +129,14 @@ def fold(lane: str, entries: Iterable[Entry], now: float, reading: Reading) -> T
     )
     events = list(_with_those_behind(events))
     return Timeline(lane, now, reading.since, tuple(events), tuple(_unknown(events, reading)))
+
+
+def iso_time(at: float) -> str:
+    """Seconds since the epoch as ISO-8601 in UTC; what lies beyond our calendar is its end."""
+    try:
+        return iso(datetime.fromtimestamp(at, timezone.utc))
+    except (ValueError, OverflowError, OSError):
+        return iso(datetime.max.replace(tzinfo=timezone.utc))
 
 
 def _ended_at(entry: Entry) -> float:
@@ -230,11 +239,11 @@ def _event_json(event: EventTimeline) -> dict[str, Any]:
         "event_id": event.event_id,
         "event_type": None if routed is None else routed.event_type,
         "sep": None if routed is None else routed.sep,
-        "published_at": _iso(event.published_at),
+        "published_at": iso_time(event.published_at),
         "source": None
         if source is None
         else dict(zip(("topic", "partition", "offset"), source, strict=False)),
-        "routed_at": None if routed is None else _iso(routed.at),
+        "routed_at": None if routed is None else iso_time(routed.at),
         "match": None if routed is None else routed.match,
         "misfit": None if routed is None else routed.misfit,
         "unbuildable": [] if routed is None else list(routed.unbuildable),
@@ -248,32 +257,23 @@ def _destination_json(one: DestinationTimeline) -> dict[str, Any]:
     return {
         "destination": one.destination,
         "state": one.state.value,
-        "next_try_at": None if one.next_try_at is None else _iso(one.next_try_at),
+        "next_try_at": None if one.next_try_at is None else iso_time(one.next_try_at),
         "behind": one.behind,
-        "redriven_at": None if one.redriven_at is None else _iso(one.redriven_at),
+        "redriven_at": None if one.redriven_at is None else iso_time(one.redriven_at),
         "dead_letter": None
         if letter is None
-        else {"at": _iso(letter.at)} | _plain(letter, "reason", "detail", "attempts", "status", "worker"),
+        else {"at": iso_time(letter.at)} | _plain(letter, "reason", "detail", "attempts", "status", "worker"),
         "attempts": [_attempt_json(attempt) for attempt in one.attempts],
     }
 
 
 def _attempt_json(attempt: Attempt) -> dict[str, Any]:
     return {
-        "at": _iso(attempt.at),
+        "at": iso_time(attempt.at),
         **_plain(attempt, "number", "seconds", "outcome", "kind", "status", "detail", "redriven", "worker"),
-        "next_try_at": None if attempt.next_try_at is None else _iso(attempt.next_try_at),
+        "next_try_at": None if attempt.next_try_at is None else iso_time(attempt.next_try_at),
     }
 
 
 def _plain(entry: Entry, *names: str) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in names}
-
-
-def _iso(at: float) -> str:
-    """Seconds since the epoch as text; what is no time in our calendar, from a foreign record, is its end."""
-    try:
-        moment = datetime.fromtimestamp(at, timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        moment = datetime.max.replace(tzinfo=timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
