@@ -10,6 +10,7 @@ import click
 from eventproc.cli.config import config
 from eventproc.cli.context import CliContext
 from eventproc.cli.deadletter import deadletter
+from eventproc.cli.destinations import destinations
 from eventproc.cli.timeline import timeline
 from eventproc.cli.worker import worker
 
@@ -39,5 +40,6 @@ def main(ctx: click.Context, config_path: Path | None) -> None:
 
 main.add_command(config)
 main.add_command(deadletter)
+main.add_command(destinations)
 main.add_command(timeline)
 main.add_command(worker)

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.producer import RecordProducer
+from eventproc.delivery.topics import TopicError
 from eventproc.errors import BrokerUnavailableError
 from settings import Settings
 
@@ -42,7 +43,7 @@ def as_unavailable(settings: Settings) -> Iterator[None]:
     """
     try:
         yield
-    except (KafkaError, OSError, asyncio.TimeoutError) as error:
+    except (KafkaError, OSError, TopicError, asyncio.TimeoutError) as error:
         problem = "no answer in time" if isinstance(error, asyncio.TimeoutError) else str(error)
         raise BrokerUnavailableError(
             f"Kafka at {settings.events.queue.kafka.bootstrap_server}: {problem or type(error).__name__}. "

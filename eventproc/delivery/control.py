@@ -122,7 +122,6 @@ async def set_paused(
 
     Raises:
         BrokerUnavailableError: Kafka did not answer, or refused; some of it may be in force all the same.
-        TopicError: the control topic is not there and cannot be made.
     """
     at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
     value = pause_value(Pause(by, reason, at)) if paused else None

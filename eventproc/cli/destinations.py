@@ -1,0 +1,251 @@
+"""``eventproc destinations``: how they stand, pause, resume. From Kafka alone, so for all workers."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import socket
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
+from typing import Any, Final, Protocol
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from eventproc.cli.context import CliContext, ExitCode, fail
+from eventproc.cli.dead_letter_text import fact, printable
+from eventproc.cli.kafka_command import load, plain_console, print_json, quieten, run
+from eventproc.destination_patterns import UnknownDestinationError, choose
+from eventproc.destinations import build_destinations
+from eventproc.group_progress import ClusterStatus, DestinationStatus
+from eventproc.identifiers import DestinationId
+from eventproc.pauses import Pause
+from eventproc.times import from_ms, iso, span
+from settings import Settings
+
+WATCH_SECONDS: Final = 2.0
+
+EPILOG: Final = """\b
+Exit codes:
+  0  done
+  2  wrong configuration or usage, or a destination that does not exist
+  3  Kafka did not answer"""
+
+_names = click.argument("patterns", metavar="ID|GLOB...", nargs=-1, required=True)
+_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+
+
+class Cluster(Protocol):
+    """All workers, as the commands see them: through Kafka."""
+
+    async def status(self, topics: Mapping[DestinationId, str]) -> ClusterStatus:
+        """How these destinations stand."""
+        ...
+
+    async def paused(self) -> Mapping[DestinationId, Pause]:
+        """What is paused, also what is not in the configuration any more."""
+        ...
+
+    async def set_paused(self, ids: Collection[DestinationId], paused: bool, by: str, reason: str) -> None:
+        """Pause or resume these."""
+        ...
+
+
+def destination_commands(
+    open_cluster: Callable[[Settings], Cluster], wait: Callable[[float], None] = time.sleep
+) -> click.Group:
+    """The command group; what it works on, and how ``--watch`` waits, is given: tests bring their own."""
+
+    @click.group(epilog=EPILOG)
+    def destinations() -> None:
+        """Show how the destinations stand; pause and resume them on all workers."""
+
+    @destinations.command(epilog=EPILOG)
+    @click.argument("patterns", metavar="[ID|GLOB]...", nargs=-1)
+    @click.option("--json", "as_json", is_flag=True, help="A JSON object; with --watch one line each time.")
+    @click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+    @click.pass_obj
+    def status(context: CliContext, *, patterns: tuple[str, ...], as_json: bool, watch: bool) -> None:
+        """Show lag, age of the oldest undelivered event, pauses and dead letters, and the workers.
+
+        A destination is named by its id, by what it is below (client.acme) or by a glob (client.*.sep24).
+        """
+        settings = load(context)
+        topics = {id_: one.topic for id_, one in build_destinations(settings).items()}
+        chosen = {id_: topics[id_] for id_ in _choose(patterns, topics)}
+        cluster = open_cluster(settings)
+        if not watch:
+            _print_status(run(cluster.status(chosen)), as_json=as_json)
+            return
+        with contextlib.suppress(KeyboardInterrupt):  # the way out, and no failure
+            _watch(lambda: run(cluster.status(chosen)), wait, as_json=as_json)
+
+    @destinations.command(epilog=EPILOG)
+    @_names
+    @click.option("--reason", required=True, help="Why; shown to whoever asks.")
+    @click.option("--by", help="Who; default: you, on this machine.")
+    @_as_json
+    @click.pass_obj
+    def pause(
+        context: CliContext, *, patterns: tuple[str, ...], reason: str, by: str | None, as_json: bool
+    ) -> None:
+        """Start no more deliveries there, on any worker, until `resume`.
+
+        Requests in flight end as they do. Events wait in their topic and nothing is lost, restarts included.
+        """
+        settings = load(context)
+        cluster = open_cluster(settings)
+        chosen = _choose(patterns, list(build_destinations(settings)))
+        before = run(cluster.paused())
+        run(cluster.set_paused(chosen, True, by or _whoami(), reason))
+        if as_json:
+            print_json({"paused": chosen, "by": by or _whoami(), "reason": reason})
+            return
+        for id_ in chosen:
+            was = f" (was paused {_because(before[id_])})" if id_ in before else ""
+            click.echo(f"paused {printable(id_)}{was}")
+
+    @destinations.command(epilog=EPILOG)
+    @_names
+    @_as_json
+    @click.pass_obj
+    def resume(context: CliContext, *, patterns: tuple[str, ...], as_json: bool) -> None:
+        """End a pause: what waits is delivered, oldest first."""
+        settings = load(context)
+        cluster = open_cluster(settings)
+        before = run(cluster.paused())
+        chosen = _choose(patterns, list(dict.fromkeys([*build_destinations(settings), *before])))
+        ends = [id_ for id_ in chosen if id_ in before]
+        if ends:
+            run(cluster.set_paused(ends, False, _whoami(), ""))
+        if as_json:
+            print_json({"resumed": ends, "not_paused": [id_ for id_ in chosen if id_ not in before]})
+            return
+        for id_ in chosen:
+            told = f"resumed {id_} (was paused {_because(before[id_])})" if id_ in before else ""
+            click.echo(printable(told or f"{id_} was not paused"))
+
+    return destinations
+
+
+def _choose(patterns: Collection[str], known: Collection[DestinationId]) -> list[DestinationId]:
+    try:
+        return choose(patterns, known)
+    except UnknownDestinationError as error:
+        fail(printable(str(error)), ExitCode.USAGE)
+
+
+def _watch(look: Callable[[], ClusterStatus], wait: Callable[[float], None], *, as_json: bool) -> None:
+    if as_json:
+        while True:
+            print_json(_status_object(look(), time.time()), indent=None)
+            wait(WATCH_SECONDS)
+    with Live(console=plain_console(), auto_refresh=False) as live:
+        while True:
+            live.update(_status_text(look(), time.time()), refresh=True)
+            wait(WATCH_SECONDS)
+
+
+def _print_status(status: ClusterStatus, *, as_json: bool) -> None:
+    now = time.time()
+    if as_json:
+        print_json(_status_object(status, now))
+    else:
+        plain_console().print(_status_text(status, now))
+
+
+def _status_object(status: ClusterStatus, now: float) -> dict[str, Any]:
+    return {
+        "group": status.group,
+        "members": None if status.members is None else [asdict(member) for member in status.members],
+        "source_lag": status.source_lag,
+        "destinations": [_destination_object(one, now) for one in status.destinations],
+    }
+
+
+def _destination_object(one: DestinationStatus, now: float) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "topic": one.topic,
+        "partitions": one.partitions,
+        "lag": one.lag,
+        "oldest_undelivered_at": None if one.oldest_ms is None else iso(from_ms(one.oldest_ms)),
+        "oldest_undelivered_seconds": _age_seconds(one, now),
+        "paused": None if one.pause is None else asdict(one.pause),
+        "dead_letters": one.dead_letters,
+    }
+
+
+def _status_text(status: ClusterStatus, now: float) -> Group:
+    table = Table(box=None, pad_edge=False)
+    for title in ("DESTINATION", "LAG", "OLDEST", "DEAD LETTERS", "PAUSED"):
+        right = title in {"LAG", "OLDEST", "DEAD LETTERS"}
+        table.add_column(title, overflow="fold", justify="right" if right else "left")
+    for one in status.destinations:
+        age = _age_seconds(one, now)
+        table.add_row(
+            printable(one.id),
+            str(one.lag) if one.partitions else "no topic yet",
+            "-" if age is None else span(age),
+            "many" if one.dead_letters is None else str(one.dead_letters),
+            "-" if one.pause is None else _because(one.pause),
+        )
+    return Group(table, Text(_group_line(status)))
+
+
+def _group_line(status: ClusterStatus) -> str:
+    members = status.members
+    if members is None:
+        workers = "the broker does not tell its workers"
+    else:
+        hosts = ", ".join(sorted({printable(member.host) for member in members}))
+        workers = f"{len(members)} worker{'s'[: len(members) != 1]}" + (f" on {hosts}" if hosts else "")
+    return f"group {printable(status.group)}: {workers}; {status.source_lag} events not routed yet"
+
+
+def _age_seconds(one: DestinationStatus, now: float) -> float | None:
+    return None if one.oldest_ms is None else round(max(0.0, now - one.oldest_ms / 1000), 3)
+
+
+def _because(pause: Pause) -> str:
+    return f"by {fact(pause.by)} since {fact(pause.at)}: {fact(pause.reason)}"
+
+
+def _whoami() -> str:
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        return f"somebody@{socket.gethostname()}"
+
+
+class _Kafka:
+    """The real thing; its clients take a while to import: `eventproc --help` stays quick."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        quieten(settings)
+
+    async def status(self, topics: Mapping[DestinationId, str]) -> ClusterStatus:
+        """As ``Cluster``."""
+        from eventproc.delivery.cluster_status import read_status  # noqa: PLC0415
+
+        return await read_status(self._settings, topics)
+
+    async def paused(self) -> Mapping[DestinationId, Pause]:
+        """As ``Cluster``."""
+        from eventproc.delivery.control import read_paused  # noqa: PLC0415
+
+        return await read_paused(self._settings)
+
+    async def set_paused(self, ids: Collection[DestinationId], paused: bool, by: str, reason: str) -> None:
+        """As ``Cluster``."""
+        from eventproc.delivery.control import set_paused  # noqa: PLC0415
+
+        await set_paused(self._settings, ids, paused, by, reason)
+
+
+destinations = destination_commands(_Kafka)

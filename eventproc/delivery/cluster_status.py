@@ -1,0 +1,161 @@
+"""How every destination stands, from Kafka alone: true for all workers together, and also when none runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from eventproc.delivery.bounded_kafka import (
+    ANSWER_SECONDS,
+    POLL_MS,
+    Spans,
+    admin_client,
+    all_partitions,
+    as_unavailable,
+    consumer_client,
+    whole_spans,
+    within,
+)
+from eventproc.delivery.control import read_paused
+from eventproc.delivery.redriver import Redriver
+from eventproc.group_progress import ClusterStatus, DestinationStatus, Member, Remaining, remaining
+from eventproc.identifiers import DestinationId
+from eventproc.records import read_origin
+from settings import Settings
+
+MAX_DEAD_LETTER_RECORDS: Final = 10_000
+"""Dead letters are counted by reading their topic; a longer one is left alone."""
+
+RETRY_SECONDS: Final = 0.2
+
+
+async def read_status(settings: Settings, topics: Mapping[DestinationId, str]) -> ClusterStatus:
+    """How these destinations stand; ``topics`` has the topic of each.
+
+    Raises:
+        BrokerUnavailableError: Kafka did not answer, or refused.
+    """
+    source = settings.topics.source
+    with as_unavailable(settings):
+        async with admin_client(settings) as admin:
+            by_topic = await all_partitions(admin)
+            wanted = [one for name in [source, *topics.values()] for one in by_topic.get(name, [])]
+            committed = await committed_offsets(admin, settings.topics.consumer_group, wanted)
+        # One batch of each partition is enough to see its oldest record.
+        async with consumer_client(settings, max_partition_fetch_bytes=1) as consumer:
+            spans = await whole_spans(consumer, wanted)
+            left = {one: _remaining(one, spans, committed) for one in wanted}
+            places = {one: rest.first_offset for one, rest in left.items() if rest.first_offset is not None}
+            oldest = await _published_at(consumer, {p: o for p, o in places.items() if p.topic != source})
+            # The embedded broker reports where its last batch starts; a fetch tells the end.
+            spans = {one: (begin, max(end, _highwater(consumer, one))) for one, (begin, end) in spans.items()}
+        left = {one: _remaining(one, spans, committed) for one in wanted}
+        dead_letters = await _dead_letters(settings, by_topic)
+        paused = await read_paused(settings)
+        members = await _members(settings)
+
+    def status(id_: DestinationId, topic: str) -> DestinationStatus:
+        partitions = by_topic.get(topic, [])
+        ages = [oldest[one] for one in partitions if one in oldest]
+        return DestinationStatus(
+            id_,
+            topic,
+            len(partitions),
+            sum(left[one].count for one in partitions),
+            min(ages, default=None),
+            paused.get(id_),
+            None if dead_letters is None else dead_letters[id_],
+        )
+
+    return ClusterStatus(
+        settings.topics.consumer_group,
+        members,
+        sum(left[one].count for one in by_topic.get(source, [])),
+        [status(id_, topic) for id_, topic in topics.items()],
+    )
+
+
+async def committed_offsets(
+    admin: AIOKafkaAdminClient, group: str, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, tuple[int, str]]:
+    """The group's offset and metadata where it has one.
+
+    A broker makes its offsets topic at the first question for one, and has no answer until it is there.
+    """
+    asked = list(partitions)
+    if not asked:
+        return {}
+    found = await within(
+        ANSWER_SECONDS, _retried(lambda: admin.list_consumer_group_offsets(group, partitions=asked))
+    )
+    return {one: (at.offset, at.metadata or "") for one, at in found.items() if at.offset >= 0}
+
+
+async def _retried(ask: Callable[[], Awaitable[Any]]) -> Any:
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:  # noqa: PERF203 - a retry loop
+            if not error.retriable:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def _remaining(
+    partition: TopicPartition, spans: Spans, committed: Mapping[TopicPartition, tuple[int, str]]
+) -> Remaining:
+    offset, metadata = committed.get(partition, (None, ""))
+    return remaining(*spans[partition], offset, metadata)
+
+
+async def _published_at(
+    consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """When the record at each place was published in the source, in ms since the epoch."""
+    if not places:
+        return {}
+    consumer.assign(list(places))
+    for one, offset in places.items():
+        consumer.seek(one, offset)
+    found: dict[TopicPartition, int] = {}
+
+    async def read() -> None:
+        while left := [one for one in places if one not in found]:
+            for one, records in (await consumer.getmany(*left, timeout_ms=POLL_MS)).items():
+                source = read_origin(records[0].headers).source
+                found[one] = records[0].timestamp if source is None else source.timestamp_ms
+
+    await within(ANSWER_SECONDS, read())
+    return found
+
+
+def _highwater(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
+    return (consumer.highwater(partition) or 0) if partition in consumer.assignment() else 0
+
+
+async def _dead_letters(
+    settings: Settings, by_topic: Mapping[str, list[TopicPartition]]
+) -> Counter[str] | None:
+    async with consumer_client(settings) as consumer:
+        spans = await whole_spans(consumer, by_topic.get(settings.topics.dead_letter, []))
+    if sum(end - begin for begin, end in spans.values()) > MAX_DEAD_LETTER_RECORDS:
+        return None
+    return Counter(entry.destination for entry in await Redriver(settings).read_waiting())
+
+
+async def _members(settings: Settings) -> list[Member] | None:
+    """The workers, as the group's coordinator knows them. The embedded broker's answer cannot be read."""
+    group = settings.topics.consumer_group
+    try:
+        async with admin_client(settings) as admin:
+            (answer,) = await within(ANSWER_SECONDS, admin.describe_consumer_groups([group]))
+    except (KafkaError, asyncio.TimeoutError):
+        return None
+    (described,) = answer.to_object()["groups"]
+    return [Member(one["client_id"], one["client_host"].lstrip("/")) for one in described["members"]]

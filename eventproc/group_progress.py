@@ -1,0 +1,81 @@
+"""How far the consumer group is, from what Kafka keeps of it: in one partition, and per destination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eventproc.identifiers import DestinationId
+from eventproc.pauses import Pause
+from eventproc.watermark import MetadataError, decode_metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What is not delivered of one partition; ``first_offset`` is the oldest one's, None if none is left."""
+
+    count: int
+    first_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One worker of the group."""
+
+    client_id: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationStatus:
+    """One destination.
+
+    ``lag`` counts its records that are not done; ``oldest_ms`` is when the anchor published the oldest of
+    them, in ms since the epoch. ``dead_letters`` is None when there were too many to count; ``partitions`` is
+    0 as long as nobody has made the topic.
+    """
+
+    id: DestinationId
+    topic: str
+    partitions: int
+    lag: int
+    oldest_ms: int | None
+    pause: Pause | None
+    dead_letters: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """Everything; ``members`` is None when the broker does not tell. ``source_lag``: records not routed."""
+
+    group: str
+    members: list[Member] | None
+    source_lag: int
+    destinations: list[DestinationStatus]
+
+
+def remaining(begin: int, end: int, committed: int | None, metadata: str) -> Remaining:
+    """What is left to do, the offsets done beyond the committed one not counted.
+
+    Args:
+        begin: the partition's first offset.
+        end: the offset after its last one.
+        committed: the group's, None when it has none.
+        metadata: what is committed beside it; see ``watermark.py``. Unreadable, it tells nothing.
+    """
+    # Cut back, as a worker takes it. Without metadata it is the embedded broker, which reports ends too low.
+    if committed is None or (metadata and committed > end):
+        return _from(begin, end, [])
+    try:
+        snapshot = decode_metadata(metadata) if metadata else None
+    except MetadataError:
+        snapshot = None
+    if snapshot is None or snapshot.base != committed:
+        return _from(max(begin, committed), end, [])
+    return _from(max(begin, snapshot.next), end, [one for one in snapshot.open if begin <= one < end])
+
+
+def _from(start: int, end: int, earlier: list[int]) -> Remaining:
+    """Everything from ``start`` on, and some single offsets before it."""
+    behind = max(0, end - start)
+    first = earlier[0] if earlier else start if behind else None
+    return Remaining(len(earlier) + behind, first)
