@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from eventproc.auth.strkey import base_account
 from eventproc.customer_index import CustomerIndex, customer_ids
 from eventproc.errors import StrkeyError
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import Misfit, Sep, UnknownSep, client_target
+from eventproc.strkey import base_account
 
 
 class ClientMatch(enum.Enum):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from eventproc.auth.stellar_signature import StellarSignature, signed_host
+from eventproc.auth.stellar_signature import StellarSignature
 from eventproc.destinations.model import Destination, Endpoint, topic_name
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import MoreInfoUrl, PayloadContext, Sep, client_body
+from eventproc.signed_text import signed_host
 from settings import Settings
 from settings.sep import Sep6MoreInfoUrlSettings, Sep24MoreInfoUrlSettings
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stellar_sdk import Keypair, MuxedAccount, StrKey
 
-from eventproc.auth.strkey import base_account, decode_account, decode_seed, encode_account
+from eventproc.strkey import base_account, decode_account, decode_seed, encode_account
 from eventproc.errors import StrkeyError
 
 SEED = "SAX3AH622R2XT6DXWWSRIDCMMUCCMATBZ5U6XKJWDO7M2EJUBFC3AW5X"

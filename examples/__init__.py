@@ -1,0 +1,1 @@
+"""Wallets to start from: each receives, verifies and stores callbacks."""
