@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,11 @@ from eventproc.identifiers import DestinationId, LaneKey
 from settings import load_settings
 from tests.conftest import StartWorker
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
+from tests.servers.command import eventproc
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver
 from tests.servers.replies import for_event, status
-from tests.servers.worker import CHECKOUT
 
 SOON = {"DELIVERY_RETRY_POISON_ATTEMPTS": "2", "DELIVERY_RETRY_INITIAL_SECONDS": "0.05"}
 HOLD = SOON | {"DELIVERY_ON_DEAD_LETTER": "hold_transaction"}
@@ -33,21 +31,7 @@ def cli(tmp_path: Path) -> Callable[..., Any]:
     """``eventproc deadletter …`` as a process, with exactly the environment given."""
 
     async def run(env: Mapping[str, str], *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [str(Path(sys.executable).with_name("eventproc")), "deadletter", *arguments]
-        base = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
-        done = await asyncio.to_thread(
-            subprocess.run,
-            command,
-            cwd=tmp_path,
-            env={**base, **env},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        return await eventproc(tmp_path, env, "deadletter", *arguments, code=code)
 
     return run
 

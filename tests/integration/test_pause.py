@@ -1,0 +1,176 @@
+"""A pause from the command line, on real workers: over a restart, on all of them, and nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from eventproc.delivery.control import read_paused, set_paused
+from eventproc.identifiers import DestinationId
+from settings import load_settings
+from tests.conftest import StartWorker
+from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
+from tests.servers.command import eventproc
+from tests.servers.kafka import Broker
+from tests.servers.kafka_client import Record
+from tests.servers.receiver import Receiver
+from tests.servers.replies import for_event, status
+from tests.servers.worker import WorkerProcess
+
+BUSINESS = DestinationId("callback-api")
+SOON_SECONDS = 60.0
+
+
+def event(number: int, transaction: str) -> Record:
+    members = {
+        "id": transaction,
+        "sep": "24",
+        "kind": "deposit",
+        "status": "completed",
+        "client_name": "acme",
+    }
+    value = {"type": "transaction_status_changed", "id": f"e{number}", "sep": "24", "transaction": members}
+    return Record(json.dumps(value).encode(), key=f"e{number}".encode())
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    """Look again and again; ``holds`` is an async function."""
+    deadline = time.monotonic() + SOON_SECONDS
+    while not await holds():
+        assert time.monotonic() < deadline, "it did not come to hold in time"
+        await asyncio.sleep(0.1)
+
+
+async def gauge(worker: WorkerProcess, name: str) -> float:
+    """A number that one worker tells of the business server."""
+    async with aiohttp.ClientSession() as session, session.get(f"{worker.url}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    (value,) = [
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name and sample.labels["destination"] == BUSINESS
+    ]
+    return float(value)
+
+
+@pytest.mark.timeout(300)
+async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lost(  # noqa: PLR0917 - fixtures
+    broker: Broker,
+    names: Names,
+    start_worker: StartWorker,
+    business_server: Receiver,
+    wallet_server: Receiver,
+    tmp_path: Path,
+) -> None:
+    clients = [noncustodial_client("acme", wallet_server.url, domains=["acme.example.com"], seps=["sep24"])]
+    env = anchor_env(
+        broker.bootstrap, business_url=business_server.url, clients=clients, names=names, partitions=4
+    )
+    first = await start_worker(env)
+    await broker.publish(names.source, [event(0, "t0")])
+    await business_server.wait_for(1, SOON_SECONDS)
+
+    reason = "their database moves"
+    told = await eventproc(
+        tmp_path, env, "destinations", "pause", BUSINESS, "--by", "ann", "--reason", reason
+    )
+    assert told.stdout == "paused callback-api\n"
+
+    async def is_paused() -> bool:
+        return await gauge(first, "eventproc_paused") == 1
+
+    await until(is_paused)
+    events = [event(number, f"t{number % 10}") for number in range(1, 21)]
+    await broker.publish(names.source, events[:10])
+    await wallet_server.wait_until(lambda: len(set(wallet_server.event_ids())) == 11, SOON_SECONDS)
+    workers = [first, await start_worker(env)]
+    await first.terminate()
+    first.start()
+    await first.wait_ready(SOON_SECONDS)
+    await broker.publish(names.source, events[10:])
+    await wallet_server.wait_until(lambda: len(set(wallet_server.event_ids())) == 21, SOON_SECONDS)
+
+    async def all_is_in_hand() -> bool:
+        return sum([await gauge(worker, "eventproc_waiting") for worker in workers]) == 20
+
+    await until(all_is_in_hand)
+    assert [await gauge(worker, "eventproc_paused") for worker in workers] == [1, 1]
+    assert business_server.event_ids() == ["e0"], "nothing meanwhile, and no burst at the starts"
+
+    shown = json.loads((await eventproc(tmp_path, env, "destinations", "status", "--json")).stdout)
+    business, wallet = shown["destinations"]
+    assert (business["lag"], wallet["lag"], business["partitions"]) == (20, 0, 4)
+    assert business["paused"].pop("at").startswith("20")
+    assert business["paused"] == {"by": "ann", "reason": reason}
+    assert 0 < business["oldest_undelivered_seconds"] < 600
+    assert wallet["paused"] is wallet["oldest_undelivered_at"] is None
+    if broker.keeps_data:
+        assert len(shown["members"]) == 2
+
+    await eventproc(tmp_path, env, "destinations", "resume", "callback*")
+    await business_server.wait_for(21, SOON_SECONDS)
+    ids = business_server.event_ids()
+    assert sorted(filter(None, ids)) == sorted(f"e{number}" for number in range(21)), "each once"
+    for number in range(10):
+        mine = [id_ for id_ in ids if id_ in {f"e{number}", f"e{number + 10}"}]
+        assert mine == [f"e{number}", f"e{number + 10}"][-len(mine) :], "in order"
+
+    async def nothing_is_left() -> bool:
+        done = await eventproc(tmp_path, env, "destinations", "status", BUSINESS, "--json")
+        (one,) = json.loads(done.stdout)["destinations"]
+        return one["lag"] == 0 and one["paused"] is None and one["oldest_undelivered_at"] is None
+
+    await until(nothing_is_left)
+    log = "".join(worker.log_text() for worker in workers)
+    assert "destination.paused" in log
+    assert "destination.resumed" in log
+
+
+async def test_lag_leaves_out_what_is_done_behind_a_stuck_event(
+    apache_kafka: Broker, names: Names, start_worker: StartWorker, business_server: Receiver, tmp_path: Path
+) -> None:
+    """The embedded broker keeps no metadata beside an offset, so there everything behind it would count."""
+    env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names, partitions=1)
+    await start_worker(env)
+    business_server.respond = for_event({"e1": status(503)})
+    await apache_kafka.publish(names.source, [event(number, f"t{number}") for number in range(1, 31)])
+    await business_server.wait_until(lambda: len(set(business_server.event_ids())) == 30, SOON_SECONDS)
+
+    async def only_one_is_left() -> bool:
+        done = await eventproc(tmp_path, env, "destinations", "status", "--json")
+        (one,) = json.loads(done.stdout)["destinations"]
+        return one["lag"] == 1 and one["oldest_undelivered_seconds"] > 0
+
+    await until(only_one_is_left)
+    (committed,) = (await apache_kafka.committed(names.consumer_group, names.topic(BUSINESS))).values()
+    assert committed.offset == 0
+
+
+async def test_a_pause_before_any_worker_makes_a_compacted_topic_and_is_read_back(
+    broker: Broker, names: Names
+) -> None:
+    env = anchor_env(broker.bootstrap, business_url="http://127.0.0.1:1", names=names)
+    settings = load_settings(env=env)
+    wallet = DestinationId("client.é b.sep24")
+    assert await read_paused(settings) == {}
+    await set_paused(settings, [BUSINESS, wallet], True, "ann", "r")
+    await set_paused(settings, [BUSINESS], True, "bob", "r2")
+    found = await read_paused(settings)
+    assert {id_: (pause.by, pause.reason) for id_, pause in found.items()} == {
+        BUSINESS: ("bob", "r2"),
+        wallet: ("ann", "r"),
+    }
+    await set_paused(settings, [BUSINESS], False, "ann", "")
+    assert set(await read_paused(settings)) == {wallet}
+    records = await broker.read_all(names.topic("control"))
+    assert [record.partition for record in records] == [0, 0, 0, 0]
+    assert records[-1].value is None

@@ -1,0 +1,33 @@
+"""The real command line in a process of its own, as an operator or a script calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.servers.worker import CHECKOUT
+
+_SECONDS = 60.0
+
+
+async def eventproc(
+    directory: Path, env: Mapping[str, str], *arguments: str, code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """``eventproc …`` with exactly the environment given; it has to end with this exit code."""
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [str(Path(sys.executable).with_name("eventproc")), *arguments],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
