@@ -30,6 +30,7 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 DROPPED: Final = "dropped"
 """The header of a record that says how many entries its worker could not write before it."""
 
+_MAX_INT: Final = 2**63 - 1
 _GZIP_LEVEL: Final = 1
 _GZIP: Final = 31
 """zlib's ``wbits`` for a gzip header; ``gzip.compress`` of Python 3.10 is several times as slow."""
@@ -137,7 +138,7 @@ _KINDS: Final[dict[type[Entry], str]] = {
     Skipped: "skipped",
     Redriven: "redriven",
 }
-_TYPES: Final = {kind: (len(type_._fields) - 1, TypeAdapter(type_)) for type_, kind in _KINDS.items()}
+_TYPES: Final = {kind: (type_._fields[:-1], TypeAdapter[Entry](type_)) for type_, kind in _KINDS.items()}
 
 
 class JournalRecordError(EventprocError):
@@ -157,7 +158,7 @@ def encode(entries: Sequence[Entry], worker: str) -> bytes:
     rows = [(_KINDS[type(entry)], entry[:-1]) for entry in entries]
     try:
         plain = orjson.dumps([VERSION, worker, rows], default=tuple)
-    except TypeError:  # half a surrogate pair, which the anchor's JSON may hold
+    except TypeError:  # half a surrogate pair, or a number beyond 64 bits in a foreign record's headers
         plain = orjson.dumps(_encodable([VERSION, worker, rows]))
     packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP)
     return packer.compress(plain) + packer.flush()
@@ -187,9 +188,8 @@ def decode(value: bytes, lane: str) -> list[Entry]:
 def _read(entries: Any, lane: str, worker: Any) -> Iterable[Entry]:
     for kind, fields in entries:
         if kind in _TYPES and fields[0] == lane:
-            known, adapter = _TYPES[kind]
-            entry: Any = adapter.validate_python([*fields[:known], str(worker)])
-            yield entry
+            names, adapter = _TYPES[kind]
+            yield adapter.validate_python(dict(zip(names, fields, strict=False)) | {"worker": worker})
 
 
 def _unpack(value: bytes) -> bytes:
@@ -206,6 +206,8 @@ def _unpack(value: bytes) -> bytes:
 def _encodable(value: Any) -> Any:
     if isinstance(value, str):
         return _text(value)
+    if isinstance(value, int):
+        return max(-_MAX_INT, min(value, _MAX_INT))
     return [_encodable(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 

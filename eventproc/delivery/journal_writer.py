@@ -96,7 +96,7 @@ class JournalWriter(Service):
                 event.lane_key,
                 event.id,
                 source,
-                round(self._wall(), 3),
+                _cut(self._wall()),
                 event.type.value,
                 event.sep,
                 route.match.value,
@@ -111,7 +111,7 @@ class JournalWriter(Service):
         if key:
             name = key[:DETAIL_CHARACTERS].decode("utf-8", "replace")
             self._note(
-                Invalid(name, name, source, round(self._wall(), 3), reason, detail[:DETAIL_CHARACTERS])
+                Invalid(name, name, source, _cut(self._wall()), reason, detail[:DETAIL_CHARACTERS])
             )
 
     def attempted(
@@ -132,15 +132,15 @@ class JournalWriter(Service):
                 job.lane,
                 origin.event_id,
                 origin.source,
-                round(timing.at, 3),
+                _cut(timing.at),
                 destination,
                 job.attempts,
-                round(timing.seconds, 4),
+                int(timing.seconds * 10_000) / 10_000,
                 fate,
                 kind,
                 outcome.status,
                 detail,
-                None if next_try_at is None else round(next_try_at, 3),
+                None if next_try_at is None else _cut(next_try_at),
                 origin.redriven,
             )
         )
@@ -152,7 +152,7 @@ class JournalWriter(Service):
                 job.lane,
                 job.origin.event_id,
                 job.origin.source,
-                round(self._wall(), 3),
+                _cut(self._wall()),
                 letter.destination,
                 letter.reason.value,
                 letter.detail[:DETAIL_CHARACTERS],
@@ -163,7 +163,7 @@ class JournalWriter(Service):
 
     def skipped(self, destination: DestinationId, job: Job, why: str) -> None:
         """An event needed no request."""
-        at = round(self._wall(), 3)
+        at = _cut(self._wall())
         self._note(Skipped(job.lane, job.origin.event_id, job.origin.source, at, destination, why))
 
     def _note(self, entry: Entry) -> None:
@@ -232,6 +232,11 @@ class JournalWriter(Service):
             self._told_dropped = self.dropped
             for partition in range(partitions):
                 self._untold_dropped[partition] = self._untold_dropped.get(partition, 0) + newly
+
+
+def _cut(at: float) -> float:
+    """To the millisecond: shorter when packed. ``round`` takes four times as long."""
+    return int(at * 1000) / 1000
 
 
 async def _within(seconds: float, work: Awaitable[Any]) -> None:
