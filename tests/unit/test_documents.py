@@ -24,7 +24,14 @@ from tests.servers.anchor_env import TEST_SEED
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     CHECKOUT / name
-    for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "docs/architecture.md", "docs/operations.md")
+    for name in (
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "docs/architecture.md",
+        "docs/operations.md",
+        "docs/deployment.md",
+    )
 ] + [CHECKOUT / "docs" / "performance.md", CHECKOUT / "docs" / "receiving.md"]
 RECEIVING = CHECKOUT / "docs" / "receiving.md"
 OPERATIONS = CHECKOUT / "docs" / "operations.md"
