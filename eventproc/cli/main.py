@@ -12,6 +12,7 @@ from eventproc.cli.context import CliContext
 from eventproc.cli.deadletter import deadletter
 from eventproc.cli.destinations import destinations
 from eventproc.cli.timeline import timeline
+from eventproc.cli.verify import verify
 from eventproc.cli.worker import worker
 
 EPILOG = """\b
@@ -42,4 +43,5 @@ main.add_command(config)
 main.add_command(deadletter)
 main.add_command(destinations)
 main.add_command(timeline)
+main.add_command(verify)
 main.add_command(worker)
