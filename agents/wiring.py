@@ -34,10 +34,8 @@ from eventproc.delivery.sender import HttpSender
 from eventproc.delivery.topics import plan_topics
 from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
 from eventproc.destinations import Destination, build_destinations
-from eventproc.destinations.business_server import DESTINATION_ID
-from eventproc.destinations.client_endpoint import client_endpoints
+from eventproc.destinations.routes import build_routing_table
 from eventproc.identifiers import DestinationId
-from eventproc.routing import ClientRule, RoutingTable
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc")
@@ -109,7 +107,7 @@ def create_app(settings: Settings) -> EventprocApp:
         dead_letter=settings.topics.dead_letter,
         customers=settings.topics.customers,
     )
-    table = _routing_table(settings, set(engines))
+    table = build_routing_table(settings, set(engines))
     router = Router(
         table,
         topics,
@@ -234,21 +232,6 @@ def _engines(
         )
         for id_, destination in destinations.items()
     }
-
-
-def _routing_table(settings: Settings, destinations: set[DestinationId]) -> RoutingTable:
-    rules = [
-        ClientRule(
-            client.name,
-            client.domains,
-            client.signing_keys,
-            {sep: id_ for sep, id_ in client_endpoints(settings, client.name).items() if id_ in destinations},
-        )
-        for client in settings.clients
-        if settings.event_processor.client_status_callback.enabled
-    ]
-    business = DESTINATION_ID if DESTINATION_ID in destinations else None
-    return RoutingTable(rules, business, broadcast=settings.delivery.client_routing == "broadcast")
 
 
 def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name: str) -> None:

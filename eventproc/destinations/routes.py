@@ -1,0 +1,27 @@
+"""The routing table of one configuration: the same for the router and for a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from eventproc.destinations.business_server import DESTINATION_ID
+from eventproc.destinations.client_endpoint import client_endpoints
+from eventproc.identifiers import DestinationId
+from eventproc.routing import ClientRule, RoutingTable
+from settings import Settings
+
+
+def build_routing_table(settings: Settings, destinations: Collection[DestinationId]) -> RoutingTable:
+    """The rules of ``settings``, for these of its destinations."""
+    rules = [
+        ClientRule(
+            client.name,
+            client.domains,
+            client.signing_keys,
+            {sep: id_ for sep, id_ in client_endpoints(settings, client.name).items() if id_ in destinations},
+        )
+        for client in settings.clients
+        if settings.event_processor.client_status_callback.enabled
+    ]
+    business = DESTINATION_ID if DESTINATION_ID in destinations else None
+    return RoutingTable(rules, business, broadcast=settings.delivery.client_routing == "broadcast")
