@@ -153,14 +153,14 @@ async def _records(
     After it, because the embedded broker tells as its end where its last batch begins.
     """
     consumer.seek(partition, lower)
-    position = lower
-    while position < (end if upper is None else upper):
+    position, is_full = lower, False
+    while position < (end if upper is None else upper) or (upper is None and is_full):
         most = POLL_RECORDS if upper is None else min(POLL_RECORDS, upper - position)
-        batches = await within(
-            ANSWER_SECONDS, consumer.getmany(partition, timeout_ms=POLL_MS, max_records=most)
-        )
-        if records := batches.get(partition):
+        poll = consumer.getmany(partition, timeout_ms=POLL_MS, max_records=most)
+        records = (await within(ANSWER_SECONDS, poll)).get(partition, [])
+        if records:
             yield records
+        is_full = len(records) == most
         position = await consumer.position(partition)
 
 
