@@ -1,0 +1,242 @@
+"""``eventproc listen`` as a process, asked over real HTTP by the real sender."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from eventproc.auth import ApiKeyAuth, JwtAuth, StellarSignature
+from eventproc.cli.main import main
+from eventproc.delivery.sender import HttpSender
+from eventproc.destinations import Endpoint
+from eventproc.outcomes import Response
+from settings import load_settings
+from tests.servers.anchor_env import CALLBACK_SECRET, TEST_PUBLIC_KEY, TEST_SEED
+from tests.servers.ports import LOOPBACK, free_port
+from tests.servers.process import ChildProcess
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BODY = '{"transaction":{"id":"t1","amount_in":"1.10","n":1.10,"message":"ü\\u001b[2J"}}'.encode()
+SECONDS = 90.0
+EVENTPROC = [sys.executable, "-c", "from eventproc.cli.main import main; main()"]
+
+
+@dataclass
+class Listening:
+    process: ChildProcess
+    url: str = ""
+
+    @property
+    def netloc(self) -> str:
+        return self.url.removeprefix("http://").strip("/")
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.process.log_text().splitlines() if line.startswith("{")]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, self.process.log_tail()
+            await asyncio.sleep(0.02)
+
+    async def post(self, headers: dict[str, str], body: bytes = BODY, event_id: str = "e1") -> Response:
+        sender = HttpSender(Endpoint(f"{self.url}cb/sep24"), load_settings(env={}).delivery)
+        try:
+            result = await sender.send({**headers, "X-Event-Id": event_id}, body)
+        finally:
+            await sender.close()
+        assert isinstance(result, Response), result
+        return result
+
+    def signed(self, host: str | None = None, age: float = 0) -> dict[str, str]:
+        return StellarSignature(TEST_SEED, host or self.netloc).headers(BODY, time.time() - age)
+
+    async def interrupt(self) -> int:
+        """Ctrl-C: the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return await asyncio.to_thread(self.process.wait, SECONDS)
+
+
+@asynccontextmanager
+async def listening(
+    directory: Path, *options: str, env: dict[str, str] | None = None
+) -> AsyncIterator[Listening]:
+    command = [*EVENTPROC, "listen", "--port", "0", *options]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **(env or {})}
+    process = ChildProcess(command, log_file=directory / "log", cwd=directory, env=environment)
+    process.start()
+    found = Listening(process)
+    try:
+        await found.until(lambda: "listening" in process.log_text() or not process.is_running)
+        match = re.search(r"http://[0-9.:]+/", process.log_text())
+        assert match is not None, process.log_tail()
+        found.url = match[0]
+        yield found
+    finally:
+        process.stop()
+
+
+async def test_it_verifies_shows_and_sums_up(tmp_path: Path) -> None:
+    async with listening(tmp_path, "--key", TEST_PUBLIC_KEY) as listener:
+        assert (await listener.post(listener.signed())).status == 200
+        assert (await listener.post(listener.signed())).status == 200
+        assert (await listener.post(listener.signed(host="wallet.example.com"), event_id="e2")).status == 401
+        assert (await listener.post(listener.signed(age=300), event_id="e3")).status == 401
+        assert (await listener.post({}, event_id="e4")).status == 401
+        assert await listener.interrupt() == 0
+        text = listener.process.log_text()
+    assert "event e1" in text
+    assert text.count("RIGHT  answered 200") == 2
+    assert "RIGHT  answered 200  came before" in text
+    assert "too_old: signed 5 min" in text
+    assert '"n": 1.10' in text
+    assert "\x1b" not in text
+    assert text.rstrip().splitlines()[-1] == (
+        "5 requests: 2 right, 3 wrong (unknown 1, too_old 1, header_missing 1), 1 that came before; "
+        "answered 2 times 200, 3 times 401"
+    )
+
+
+async def test_json_is_one_object_a_line(tmp_path: Path) -> None:
+    async with listening(
+        tmp_path, "--json", "--key", TEST_PUBLIC_KEY, "--host", "tunnel.example.com"
+    ) as listener:
+        await listener.post(listener.signed(host="tunnel.example.com"))
+        await listener.post(listener.signed(), event_id="e2")
+        assert await listener.interrupt() == 0
+        first, right, wrong, last = listener.lines
+    assert first == {"listening": listener.url}
+    assert (right["right"], right["checked_by"], right["event_id"], right["answered"]) == (
+        True,
+        "signature",
+        "e1",
+        200,
+    )
+    assert right["body"] == BODY.decode()
+    assert right["path"] == "/cb/sep24"
+    assert (wrong["right"], wrong["answered"]) == (False, 401)
+    assert wrong["findings"][0]["cause"] in {"host", "unknown"}
+    assert last["summary"]["answers"] == {"200": 1, "401": 1}
+
+
+async def test_it_answers_as_told(tmp_path: Path) -> None:
+    async with listening(tmp_path, "--key", TEST_PUBLIC_KEY, "--answer", "422", "--delay", "0.3") as listener:
+        began = time.monotonic()
+        assert (await listener.post(listener.signed())).status == 422
+        assert time.monotonic() - began >= 0.3
+
+
+async def test_it_fails_at_the_rate_told(tmp_path: Path) -> None:
+    async with listening(tmp_path, "--key", TEST_PUBLIC_KEY, "--fail-rate", "1") as listener:
+        assert (await listener.post(listener.signed())).status == 503
+        assert (await listener.post({})).status == 401
+        # What was not taken is no duplicate when it comes again.
+        assert (await listener.post(listener.signed())).status == 503
+        assert await listener.interrupt() == 0
+        assert "came before" not in listener.process.log_text()
+
+
+async def test_a_business_servers_secrets_come_from_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(CALLBACK_SECRET + "\n")
+    token = JwtAuth(CALLBACK_SECRET.encode(), 30_000, "X-Token").headers(b"", time.time())
+    async with listening(
+        tmp_path, "--json", "--jwt-secret-file", "secret", "--auth-header", "X-Token"
+    ) as listener:
+        assert (await listener.post(token)).status == 200
+        assert (await listener.post({"X-Token": "Bearer x"})).status == 401
+        assert CALLBACK_SECRET not in listener.process.log_text()
+    (tmp_path / "log").unlink()
+    async with listening(tmp_path, "--json", "--api-key-file", "secret") as listener:
+        assert (await listener.post(ApiKeyAuth(CALLBACK_SECRET, "X-Api-Key").headers(b"", 0))).status == 200
+        assert (await listener.post({"X-Api-Key": "x"})).status == 401
+        assert CALLBACK_SECRET not in listener.process.log_text()
+
+
+async def test_an_anchors_own_configuration_is_enough(tmp_path: Path) -> None:
+    env = {
+        "SECRET_SEP10_SIGNING_SEED": TEST_SEED,
+        "CALLBACK_API_AUTH_TYPE": "jwt",
+        "SECRET_CALLBACK_API_AUTH_SECRET": CALLBACK_SECRET,
+    }
+    async with listening(tmp_path, env=env) as listener:
+        assert (await listener.post(listener.signed())).status == 200
+        token = JwtAuth(CALLBACK_SECRET.encode(), 30_000, "Authorization").headers(b"", time.time())
+        assert (await listener.post(token)).status == 200
+        assert TEST_SEED not in listener.process.log_text()
+        assert TEST_PUBLIC_KEY in listener.process.log_text()
+
+
+async def test_without_anything_to_check_with_it_says_so(tmp_path: Path) -> None:
+    async with listening(tmp_path) as listener:
+        assert (await listener.post(listener.signed())).status == 200
+        assert "nothing is checked" in listener.process.log_text()
+        assert "unchecked  answered 200" in listener.process.log_text()
+
+
+async def test_large_bodies_are_taken(tmp_path: Path) -> None:
+    body = b'{"a":"' + b"x" * 2_000_000 + b'"}'
+    async with listening(tmp_path, "--json", "--key", TEST_PUBLIC_KEY) as listener:
+        headers = StellarSignature(TEST_SEED, listener.netloc).headers(body, time.time())
+        assert (await listener.post(headers, body)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--jwt-secret-file", "empty"), "is empty"),
+        (("--jwt-secret-file", "empty", "--api-key-file", "empty"), "not both"),
+        (("--key", "GABC"), "copy the key again"),
+        (("--answer", "99"), "99"),
+        (("--fail-rate", "2"), "2"),
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").touch()
+    result = CliRunner().invoke(main, ["listen", *options])
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+async def test_a_port_in_use_exits_with_2(tmp_path: Path) -> None:
+    port = free_port()
+    server = await asyncio.start_server(lambda _r, writer: writer.close(), LOOPBACK, port)
+    command = [*EVENTPROC, "listen", "--port", str(port), "--key", TEST_PUBLIC_KEY]
+    process = ChildProcess(
+        command,
+        log_file=tmp_path / "log",
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)},
+    )
+    process.start()
+    assert await asyncio.to_thread(process.wait, SECONDS) == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in process.log_text()
+    assert "Traceback" not in process.log_text()
+    server.close()
+    await server.wait_closed()
+
+
+def test_help_is_pinned() -> None:
+    text = CliRunner().invoke(main, ["listen", "--help"]).output
+    for option in (
+        *("--port", "--bind", "--host", "--key", "--stellar-toml", "--ca-certificate", "--jwt-secret-file"),
+        *("--api-key-file", "--auth-header", "--answer", "--fail-rate", "--delay", "--json"),
+    ):
+        assert option in text
+    assert "--jwt-secret " not in text
