@@ -24,6 +24,7 @@ from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.faust_internals import App, BatchSchema, PartitionTap, Transport, Worker
 from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
+from eventproc.delivery.history import History
 from eventproc.delivery.journal import NO_JOURNAL, Journal
 from eventproc.delivery.journal_writer import JournalWriter
 from eventproc.delivery.ledger import Ledger
@@ -59,6 +60,7 @@ class Parts:
     control: Control
     watch: ProgressWatch
     journal: JournalWriter | None
+    history: History
 
 
 class EventprocApp(App):
@@ -128,9 +130,10 @@ def create_app(settings: Settings) -> EventprocApp:
         settings.delivery.stuck_after_seconds,
     )
     control = Control(settings, engines)
-    app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer)
+    history = History(engines.values)
+    app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer, history)
     optional = [service for service in (held, writer) if service is not None]
-    app.foundation = (producer, directory, *optional, control, router, watch)
+    app.foundation = (producer, directory, *optional, control, router, watch, history)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)
     return app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from agents import pages
+from agents.pages import FAUST_PAGES, PAGES
 from eventproc import records
 from eventproc.cli.main import main
 from eventproc.outcomes import REJECTING_STATUSES
@@ -164,12 +163,10 @@ def test_every_log_event_is_in_operations_and_no_other() -> None:
     assert set(re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE)) == _logged()
 
 
-def test_every_page_named_exists() -> None:
-    source = inspect.getsource(pages)
-    named = set(re.findall(r"`(/(?:health|destinations|stats)[a-z/]*)`", README.read_text("utf-8")))
-    assert named
-    for page in named:
-        assert f'"{page.removesuffix("/")}' in source, page
+def test_the_readme_lists_every_page() -> None:
+    listed = set(re.findall(r"^\| `(/[^`]*)`", _section(README, "Start it"), re.MULTILINE))
+    known = {re.sub(r"\{(\w+)(?::[^}]*)?\}", r"<\1>", path) for path in PAGES} | {f"{path}/" for path in FAUST_PAGES}
+    assert listed == known - {"/static/<name>", "/logout"}
 
 
 def test_every_function_on_the_way_of_an_event_exists() -> None:

@@ -1,0 +1,73 @@
+"""For the supervisor and for Prometheus: no HTML, no token for health."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
+
+from agents.pages.view import View, json_response
+from eventproc.metrics import EventprocCollector, Sources
+
+
+class Live(View):
+    """The process answers."""
+
+    async def get(self, request: web.Request) -> Any:  # noqa: ARG002 - Faust's signature
+        """Says so."""
+        return json_response({"live": True})
+
+
+class Ready(View):
+    """Whether it takes part in the work."""
+
+    async def get(self, request: web.Request) -> Any:  # noqa: ARG002 - Faust's signature
+        """503 with the reasons when not."""
+        problems = not_ready(self.app)
+        return json_response({"ready": not problems, "problems": problems}, 503 if problems else 200)
+
+
+class Metrics(View):
+    """Everything that is counted, in Prometheus' form."""
+
+    def __post_init__(self) -> None:
+        """Register what a scrape reads."""
+        self.registry = CollectorRegistry()
+        self.registry.register(EventprocCollector(_sources(self.app)))
+
+    async def get(self, request: web.Request) -> Any:  # noqa: ARG002 - Faust's signature
+        """One scrape."""
+        kind = CONTENT_TYPE_PLAIN_1_0_0.partition(";")[0]
+        return web.Response(body=generate_latest(self.registry), content_type=kind, charset="utf-8")
+
+
+def not_ready(app: Any) -> list[str]:
+    """Why the worker does not take part in the work; empty when it does."""
+    problems = []
+    if app.rebalancing:
+        problems.append("rebalancing")
+    if not app.parts.directory.ready.is_set():
+        problems.append("customer index is being loaded")
+    if not app.parts.control.loaded.is_set():
+        problems.append("what is paused is being read")
+    # With more workers than partitions one is given none: a good stand-in, so ready.
+    if not app.rebalancing_count:
+        problems.append("not in the consumer group yet")
+    if app.parts.watch.is_suspicious:
+        problems.append(f"{app.parts.watch.stuck_at} does not get on")
+    return problems
+
+
+def _sources(app: Any) -> Sources:
+    parts = app.parts
+    return Sources(
+        engines=parts.engines.values,
+        router=parts.router,
+        highwater=app.highwater,
+        stuck_seconds=lambda: parts.watch.stuck_seconds,
+        wall=time.time,
+        timeline_dropped=lambda: 0 if parts.journal is None else parts.journal.dropped,
+    )

@@ -1,0 +1,165 @@
+"""Which pages there are, for whom, and what every answer carries."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.pages.site import TOKEN, a_site
+
+ROUTES = {
+    "HEAD,GET /",
+    "HEAD,GET /health/live",
+    "HEAD,GET /health/ready",
+    "HEAD,GET /metrics",
+    "HEAD,GET /destinations/",
+    "HEAD,GET /destinations/{id}",
+    "HEAD,POST /destinations/{id}/{what}",
+    "HEAD,GET /transactions/",
+    "HEAD,GET /transactions/{id}",
+    "HEAD,GET /dead-letters/",
+    "HEAD,POST /dead-letters/redrive",
+    "HEAD,GET /dead-letters/{destination}/{event_id}",
+    "HEAD,GET,POST /login",
+    "HEAD,POST /logout",
+    "HEAD,GET /static/{name}",
+    "HEAD,GET /stats/",
+    "HEAD,GET /stats/assignment/",
+}
+OPEN = ("/health/live", "/health/ready", "/login", "/static/pages.css", "/static/icon.svg")
+CLOSED = (
+    "/",
+    "/destinations/",
+    "/destinations/x",
+    "/transactions/",
+    "/dead-letters/",
+    "/metrics",
+    "/stats/",
+    "/nope",
+)
+
+
+async def test_the_routes_are_these() -> None:
+    async with a_site() as site:
+        found: dict[str, set[str]] = {}
+        for route in site.app.web.web_app.router.routes():
+            found.setdefault(route.resource.canonical, set()).add(route.method)
+        order = ["HEAD", "GET", "POST"]
+        assert {
+            f"{','.join(sorted(methods, key=order.index))} {path}" for path, methods in found.items()
+        } == ROUTES
+
+
+@pytest.mark.parametrize("debug", ["true", "false"])
+async def test_faust_adds_no_page_of_its_own_whatever_it_is_told(
+    debug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEBUG", debug)
+    monkeypatch.setenv("WEB_TABLES_ENABLED", "true")
+    async with a_site() as site:
+        for path in ("/graph/", "/graph", "/router/", "/table/", "/performance/", "/assignment/"):
+            assert (await site.get(path)).status == 404, path
+        assert "status" not in await site.json("/")
+
+
+@pytest.mark.parametrize("path", [*OPEN, *CLOSED, "/dead-letters/redrive", "/stats/assignment/"])
+async def test_every_answer_has_the_headers(path: str) -> None:
+    async with a_site() as site:
+        answer = await site.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "script-src" not in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert "Server" not in answer.headers
+        if not path.startswith("/static/"):
+            assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "kind"),
+    [
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "", "text/html"),
+        ("*/*", "", "application/json"),
+        ("", "", "application/json"),
+        ("application/json", "", "application/json"),
+        ("text/html;q=0.5, application/json", "", "application/json"),
+        ("TEXT/HTML", "", "text/html"),
+        ("text/html;q=0", "", "application/json"),
+        ("text/html;q=x", "", "application/json"),
+        ("text/html", "?format=json", "application/json"),
+        ("*/*", "?format=html", "text/html"),
+        ("*/*", "?format=xml", "application/json"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/destinations/", "/destinations/none", "/dead-letters/", "/nope"])
+async def test_browsers_get_html_and_everything_else_json(
+    accept: str, query: str, kind: str, path: str
+) -> None:
+    async with a_site() as site:
+        answer = await site.client.get(path + query, headers={"Accept": accept})
+        assert answer.content_type == kind
+
+
+async def test_destinations_are_a_json_list_as_ever_for_who_names_no_type() -> None:
+    async with a_site() as site:
+        site.engine()
+        (one,) = await site.json("/destinations/")
+        assert one["id"] == "client.acme.sep24"
+        assert one["deliveries"] == 0
+        assert one["partitions"] == [0]
+
+
+async def test_a_missing_slash_leads_on() -> None:
+    async with a_site() as site:
+        answer = await site.get("/destinations?state=up")
+        assert answer.status == 308
+        assert answer.headers["Location"] == "/destinations/?state=up"
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_health_and_login_are_open_where_reading_needs_the_token(path: str) -> None:
+    async with a_site(WEB_REQUIRE_TOKEN_FOR_READING="true") as site:
+        assert (await site.get(path)).status in {200, 503}
+
+
+@pytest.mark.parametrize("path", CLOSED)
+async def test_everything_else_is_closed_where_reading_needs_the_token(path: str) -> None:
+    async with a_site(WEB_REQUIRE_TOKEN_FOR_READING="true") as site:
+        browser = await site.get(f"{path}?a=%26b")
+        assert browser.status == 303
+        assert browser.headers["Location"].startswith("/login?next=")
+        program = await site.client.get(path)
+        assert program.status == 401
+        assert program.headers["WWW-Authenticate"] == "Bearer"
+        script = await site.client.get(path, headers={"Authorization": f"Bearer {TOKEN}"})
+        assert script.status in {200, 404}
+        await site.log_in()
+        assert (await site.get(path)).status in {200, 404}
+
+
+async def test_a_page_that_breaks_says_so_and_not_how(caplog: pytest.LogCaptureFixture) -> None:
+    async with a_site() as site:
+        site.letters.failure = RuntimeError("secret detail")
+        for answer in (await site.get("/dead-letters/"), await site.client.get("/dead-letters/")):
+            assert answer.status == 500
+            assert "secret detail" not in await answer.text()
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "SEARCH", "TRACE"])
+async def test_other_methods_are_refused(method: str) -> None:
+    async with a_site() as site:
+        answer = await site.client.request(
+            method, "/destinations/", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        assert answer.status in {405, 415}
+
+
+async def test_head_answers_as_get_without_a_body() -> None:
+    async with a_site() as site:
+        answer = await site.client.head("/destinations/")
+        assert answer.status == 200
+        assert await answer.read() == b""
+        assert (await site.client.head("/dead-letters/redrive")).status == 405
