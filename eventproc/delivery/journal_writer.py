@@ -30,13 +30,15 @@ from eventproc.journal_entries import (
     DeadLettered,
     Entry,
     Invalid,
+    Redriven,
     Routed,
     Skipped,
     encode,
     partition_of,
 )
 from eventproc.outcomes import Delivered, Failed, Rejected
-from eventproc.records import Headers, Source
+from eventproc.records import Headers, Source, read_origin
+from eventproc.redrive import Entry as DeadLetterEntry
 from eventproc.routing import Route
 from settings import Settings
 
@@ -110,9 +112,7 @@ class JournalWriter(Service):
         """A record of the source went to the invalid topic; its key, the event's id, is all to find it by."""
         if key:
             name = key[:DETAIL_CHARACTERS].decode("utf-8", "replace")
-            self._note(
-                Invalid(name, name, source, _cut(self._wall()), reason, detail[:DETAIL_CHARACTERS])
-            )
+            self._note(Invalid(name, name, source, _cut(self._wall()), reason, detail[:DETAIL_CHARACTERS]))
 
     def attempted(
         self, destination: DestinationId, job: Job, outcome: Delivered | Rejected | Failed, timing: Timing
@@ -165,6 +165,12 @@ class JournalWriter(Service):
         """An event needed no request."""
         at = _cut(self._wall())
         self._note(Skipped(job.lane, job.origin.event_id, job.origin.source, at, destination, why))
+
+    def redriven(self, letter: DeadLetterEntry) -> None:
+        """An operator has sent a dead letter again."""
+        source = read_origin(letter.headers).source
+        at = _cut(self._wall())
+        self._note(Redriven(letter.lane, letter.event_id, source, at, letter.destination))
 
     def _note(self, entry: Entry) -> None:
         entries = self._entries

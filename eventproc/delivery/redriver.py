@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -24,6 +25,7 @@ from eventproc.delivery.bounded_kafka import (
     whole_spans,
     within,
 )
+from eventproc.delivery.journal_writer import JournalWriter
 from eventproc.records import Headers
 from eventproc.redrive import Entry, Plan, Send, TopicRecord, WaitingLetters, in_rounds
 from settings import Settings
@@ -48,6 +50,7 @@ class Redriver:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = settings.topics.dead_letter
+        self._keeps_journal = False
 
     async def read_waiting(self) -> list[Entry]:
         """Every dead letter that waits, in the topic's order; none when the topic is not there.
@@ -58,7 +61,9 @@ class Redriver:
         letters = WaitingLetters()
         with as_unavailable(self._settings):
             async with admin_client(self._settings) as admin:
-                partitions = (await all_partitions(admin)).get(self._topic, [])
+                topics = await all_partitions(admin)
+            partitions = topics.get(self._topic, [])
+            self._keeps_journal = self._settings.timeline.enabled and self._settings.topics.attempts in topics
             async with consumer_client(self._settings) as consumer:
                 async for record in scan(consumer, await whole_spans(consumer, partitions)):
                     letters.add(TopicRecord(record.offset, record.key, record.value, list(record.headers)))
@@ -74,13 +79,26 @@ class Redriver:
         """
         with as_unavailable(self._settings):
             async with producer_client(self._settings) as producer:
-                await send_all(plan.sends, producer, self._topic, plan.at, on_progress)
+                sending = partial(send_all, plan.sends, producer, self._topic, plan.at, on_progress)
+                if not self._keeps_journal:
+                    await sending()
+                    return
+                async with JournalWriter(self._settings, producer) as journal:
+                    await sending(sent=journal.redriven)
 
 
 async def send_all(
-    sends: Sequence[Send], producer: Producer, topic: str, at: str, on_progress: Callable[[int], None]
+    sends: Sequence[Send],
+    producer: Producer,
+    topic: str,
+    at: str,
+    on_progress: Callable[[int], None],
+    *,
+    sent: Callable[[Entry], None] = lambda _entry: None,
 ) -> None:
     """Send in rounds; ``topic`` is where the notes go. Ends at the first round in which anything failed.
+
+    ``sent`` hears of each event that its destination's topic has.
 
     Raises:
         KafkaError: as the producer raised it, after the notes of what was acknowledged.
@@ -93,6 +111,7 @@ async def send_all(
         for send, place in zip(group, placed, strict=True):
             if not isinstance(place, BaseException):
                 notes.append(_note(producer, topic, send, at, place))
+                sent(send.entry)
         await asyncio.gather(*notes)
         done += len(notes)
         on_progress(done)

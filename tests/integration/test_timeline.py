@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver
 from tests.servers.replies import first, for_event, status
+from tests.servers.worker import CHECKOUT
 
 WALLET, BUSINESS = "client.acme.sep24", "callback-api"
 
@@ -94,6 +97,25 @@ def at(timeline: Timeline, event_id: str, destination: str = WALLET) -> Destinat
 
 def is_delivered(timeline: Timeline) -> bool:
     return {one.state for event in timeline.events for one in event.destinations} == {State.DELIVERED}
+
+
+def is_dead_lettered(timeline: Timeline) -> bool:
+    return bool(timeline.events) and at(timeline, "e1").state is State.DEAD_LETTERED
+
+
+async def eventproc(stage: Stage, *arguments: str) -> tuple[int | None, str]:
+    """The command as an operator gives it: exit code, and what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("eventproc"),
+        *arguments,
+        cwd=stage.empty.parent,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **stage.env},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, output.decode()
 
 
 def has_failed_twice(timeline: Timeline) -> bool:
@@ -181,6 +203,33 @@ async def test_what_was_written_outlives_a_killed_worker_and_the_rest_follows_at
     assert attempts[: len(known)] == known
     assert attempts[-1].status == 200
     assert attempts[-1].number == 1, "another worker counts anew"
+
+
+@embedded_only
+async def test_a_dead_letter_and_its_redrive_are_part_of_the_story(
+    stage: Stage, start_worker: StartWorker
+) -> None:
+    stage.env["DELIVERY_RETRY_POISON_ATTEMPTS"] = "2"
+    stage.wallet.respond = for_event({"e1": status(422)})
+    await start_worker(stage.env)
+    await stage.broker.publish(stage.names.source, [event("e1", "t1")])
+    given_up = at(await stage.read_until("t1", is_dead_lettered), "e1")
+    assert [attempt.status for attempt in given_up.attempts] == [422, 422]
+    assert given_up.dead_letter is not None
+    assert given_up.dead_letter.reason == "rejected"
+
+    stage.wallet.respond = for_event({})
+    code, text = await eventproc(stage, "deadletter", "redrive", "--all", "--yes")
+    assert code == 0, text
+    taken = at(await stage.read_until("t1", is_delivered), "e1")
+    assert [attempt.status for attempt in taken.attempts] == [422, 422, 200]
+    assert taken.attempts[-1].redriven is not None
+    assert taken.redriven_at is not None
+    assert given_up.dead_letter.at < taken.redriven_at
+    code, text = await eventproc(stage, "timeline", "t1")
+    assert code == 0, text
+    assert "delivered, redriven" in text
+    assert (await eventproc(stage, "timeline", "nobody"))[0] == 1
 
 
 @embedded_only

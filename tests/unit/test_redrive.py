@@ -494,8 +494,10 @@ async def test_what_fails_gets_no_note_and_nothing_of_its_transaction_follows() 
     topic.letter("bad", "t")
     topic.letter("later", "t")
     producer, progress = FakeProducer(failing=(b"bad",)), list[int]()
+    sent: list[Entry] = []
     with pytest.raises(ConnectionError):
-        await send_all(sends_of(topic), producer, "dead", NOW, progress.append)
+        await send_all(sends_of(topic), producer, "dead", NOW, progress.append, sent=sent.append)
+    assert [entry.event_id for entry in sent] == ["good"]
     assert [step for step in producer.log if "acknowledged" not in step] == ["good", "bad", "note of good"]
     assert progress == [1]
 
