@@ -20,6 +20,7 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from operator import attrgetter
 from typing import Any, Final
 
 from typing_extensions import assert_never
@@ -183,7 +184,7 @@ def _destination(name: str, history: list[Entry], now: float) -> DestinationTime
             assert_never(entry)
     if stands.state is State.WAITING and stands.next_try_at is not None and stands.next_try_at <= now:
         stands = replace(stands, state=State.UNDER_WAY)
-    return replace(stands, attempts=tuple(attempts))
+    return replace(stands, attempts=tuple(sorted(attempts, key=attrgetter("at"))))
 
 
 def _after_attempt(stands: DestinationTimeline, attempt: Attempt) -> DestinationTimeline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timezone
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import click
 from rich.table import Table
@@ -28,10 +28,9 @@ _TEXTS: Final = {
     State.SKIPPED: "skipped, as stale",
     State.UNKNOWN: "not known",
 }
-_COLUMNS: Final = (
-    *("DESTINATION", "STATE", "AT (UTC)", "TRY", "OUTCOME", "STATUS", "TOOK"),
-    *("NEXT TRY (UTC)", "DETAIL"),
-)
+_COLUMNS: Final = ("DESTINATION", "STATE", "AT (UTC)", "TRY", "OUTCOME", "ANSWER", "TOOK", "NEXT TRY (UTC)")
+_RIGHT: Final = {"TRY", "TOOK"}
+_WRAPPED: Final = {"STATE", "ANSWER"}
 
 
 class Read(Protocol):
@@ -99,8 +98,8 @@ def _print_event(event: EventTimeline, now: float) -> None:
     click.echo(printable(" · ".join(_headline(event))))
     table = Table(box=None, pad_edge=False)
     for title in _COLUMNS:
-        right = title in {"TRY", "STATUS", "TOOK"}
-        table.add_column(title, overflow="fold", justify="right" if right else "left")
+        justify: Literal["left", "right"] = "right" if title in _RIGHT else "left"
+        table.add_column(title, overflow="fold", justify=justify, no_wrap=title not in _WRAPPED)
     for one in event.destinations:
         rows = [_attempt_row(attempt) for attempt in one.attempts] or [()]
         first = (one.destination, _state(one, now))
@@ -145,21 +144,20 @@ def _state(one: DestinationTimeline, now: float) -> str:
 
 
 def _attempt_row(attempt: Attempt) -> tuple[object, ...]:
-    outcome = attempt.outcome if attempt.kind is None else f"{attempt.outcome}: {attempt.kind}"
+    answer = f"{attempt.kind}: {attempt.detail}" if attempt.status is None else f"HTTP {attempt.status}"
     return (
         _clock(attempt.at),
         attempt.number,
-        outcome if attempt.redriven is None else f"{outcome} (redriven)",
-        attempt.status,
+        attempt.outcome if attempt.redriven is None else f"{attempt.outcome}, redriven",
+        answer,
         f"{attempt.seconds * 1000:.0f} ms",
         None if attempt.next_try_at is None else _clock(attempt.next_try_at),
-        attempt.detail,
     )
 
 
 def _clock(at: float) -> str:
-    """Without the year: ``11-25 15:53:20.123``."""
-    return iso_time(at)[5:-1].replace("T", " ")
+    """To the second and without the year: ``11-25 15:53:20``."""
+    return iso_time(at)[5:19].replace("T", " ")
 
 
 def _kafka(settings: Settings) -> Read:
