@@ -194,10 +194,11 @@ def test_events_that_are_off_are_no_mistake(loading: Loading) -> None:
 def test_topic_names_come_from_the_prefix(loading: Loading) -> None:
     topics = loading.load("topics: {prefix: anchor-}").topics
 
-    assert (topics.invalid, topics.dead_letter, topics.customers) == (
+    assert (topics.invalid, topics.dead_letter, topics.customers, topics.attempts) == (
         "anchor-invalid",
         "anchor-dead-letter",
         "anchor-customers",
+        "anchor-attempts",
     )
 
 
