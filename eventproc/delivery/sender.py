@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import aiohttp
 from yarl import URL
 
+from eventproc.delivery.aiohttp_internals import REQUEST_CLASS
 from eventproc.delivery.egress import ForbiddenAddressError, GuardedResolver, is_forbidden
 from eventproc.destinations import Endpoint, TlsOptions
 from eventproc.outcomes import FailureKind, NoResponse, Response
@@ -113,6 +114,7 @@ class HttpSender:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            request_class=REQUEST_CLASS,
             trust_env=False,
             timeout=aiohttp.ClientTimeout(
                 total=delivery.request_timeout_seconds,
