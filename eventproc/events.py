@@ -27,7 +27,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -69,8 +69,7 @@ class Number:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event of the anchor.
 
     ``sep`` is the transaction's own, else the event's, as text. ``transaction``, ``quote`` and ``customer``
@@ -130,20 +129,16 @@ def _event(parsed: dict[str, Any], raw: bytes) -> Event | Unreadable:
     event_type = _event_type(parsed.get("type"))
     if isinstance(event_type, Unreadable):
         return event_type
-    for name in ("transaction", "quote", "customer"):
-        if not isinstance(parsed.get(name), (dict, type(None))):
+    objects = transaction, quote, customer = [parsed.get(name) for name in _OBJECTS]
+    for name, value in zip(_OBJECTS, objects, strict=True):
+        if value is not None and type(value) is not dict:
             return Unreadable(InvalidReason.MEMBER_NOT_AN_OBJECT, f"the event's {name} is not an object")
-    transaction = parsed.get("transaction")
     own_sep = None if transaction is None else _text(transaction.get("sep"))
-    return Event(
-        id=EventId(event_id),
-        type=event_type,
-        sep=own_sep or _text(parsed.get("sep")) or None,
-        transaction=transaction,
-        quote=parsed.get("quote"),
-        customer=parsed.get("customer"),
-        raw=raw,
-    )
+    sep = own_sep or _text(parsed.get("sep")) or None
+    return Event(EventId(event_id), event_type, sep, transaction, quote, customer, raw)
+
+
+_OBJECTS: Final = ("transaction", "quote", "customer")
 
 
 # The platform's reader knows a type by its value and by its Java constant, which is the value in upper case.
@@ -156,15 +151,16 @@ def _event_type(name: object) -> EventType | Unreadable:
     text = _text(name)
     if text is None:
         return Unreadable(InvalidReason.UNKNOWN_TYPE, "the event's type is no text")
-    if text not in _TYPES:
+    known = _TYPES.get(text)
+    if known is None:
         return Unreadable(InvalidReason.UNKNOWN_TYPE, f"unknown event type {text[:_SHOWN_TYPE_CHARACTERS]!r}")
-    return _TYPES[text]
+    return known
 
 
 def _text(value: object) -> str | None:
-    if isinstance(value, Number):
-        return value.text
-    return value if isinstance(value, str) else None
+    if type(value) is str:
+        return value
+    return value.text if isinstance(value, Number) else None
 
 
 def _parse(value: bytes) -> Any:
@@ -180,10 +176,7 @@ def _is_plain(parsed: Any) -> bool:
     if type(parsed) is not dict:
         return True  # a bare value is no event anyway, and a list neither
     containers: list[Any] = [parsed]
-    seen = 0
-    while containers:
-        container = containers.pop()
-        seen += 1
+    for container in containers:  # which grows meanwhile
         for member in container.values() if type(container) is dict else container:
             kind = type(member)
             if kind is str:
@@ -192,7 +185,7 @@ def _is_plain(parsed: Any) -> bool:
                 containers.append(member)
             elif kind is int or kind is float:
                 return False
-    return seen <= MAX_DEPTH
+    return len(containers) <= MAX_DEPTH
 
 
 def _parse_exactly(value: bytes) -> Any:

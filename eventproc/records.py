@@ -79,11 +79,11 @@ def read_origin(headers: Iterable[tuple[str, bytes]] | None) -> Origin:
     found = dict(headers or ())
     redriven = found.get(REDRIVEN)
     return Origin(
-        event_id=EventId(found.get(EVENT_ID, b"").decode("utf-8", "replace")),
-        event_type=found.get(EVENT_TYPE, b"").decode("utf-8", "replace"),
-        source=_read_source(found),
-        redriven=None if redriven is None else redriven.decode("utf-8", "replace"),
-        traceparent=found.get(TRACEPARENT),
+        EventId(found.get(EVENT_ID, b"").decode("utf-8", "replace")),
+        found.get(EVENT_TYPE, b"").decode("utf-8", "replace"),
+        _read_source(found),
+        None if redriven is None else redriven.decode("utf-8", "replace"),
+        found.get(TRACEPARENT),
     )
 
 
@@ -95,10 +95,10 @@ def destination_key(destination: DestinationId, event_id: str) -> bytes:
 def _read_source(found: dict[str, bytes]) -> Source | None:
     try:
         return Source(
-            topic=found[SOURCE_TOPIC].decode(),
-            partition=int(found[SOURCE_PARTITION]),
-            offset=int(found[SOURCE_OFFSET]),
-            timestamp_ms=int(found[SOURCE_TIMESTAMP]),
+            found[SOURCE_TOPIC].decode(),
+            int(found[SOURCE_PARTITION]),
+            int(found[SOURCE_OFFSET]),
+            int(found[SOURCE_TIMESTAMP]),
         )
     except (KeyError, ValueError):
         return None

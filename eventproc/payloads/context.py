@@ -20,10 +20,15 @@ class MoreInfoUrl:
     expiration_seconds: int
     txn_fields: tuple[str, ...] = ()
     tokens: Hs256 = field(init=False, repr=False, compare=False)
+    around_query: tuple[str, str] = field(init=False, repr=False, compare=False)
+    """``base_url`` up to where a query goes, and what follows it."""
 
     def __post_init__(self) -> None:
         # Made at once: an unusable secret stops the start, not every single delivery.
         object.__setattr__(self, "tokens", Hs256(self.jwt_secret))
+        address, hash_sign, fragment = self.base_url.partition("#")
+        before = address + ("&" if "?" in address else "?")
+        object.__setattr__(self, "around_query", (before, hash_sign + fragment))
 
 
 @dataclass(frozen=True, slots=True)

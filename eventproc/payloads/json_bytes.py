@@ -16,8 +16,8 @@ def encode(value: Any) -> bytes:
 
 
 def present(**members: Any) -> dict[str, Any]:
-    """The members that have a value, in the order given; a trailing ``_`` frees names Python keeps."""
-    return {name.rstrip("_"): value for name, value in members.items() if value is not None}
+    """The members that have a value, in the order given."""
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def without_nulls(value: Any) -> Any:

@@ -6,13 +6,49 @@ belongs; that must cost the wallet this one member and not the whole event, henc
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 from eventproc.events import Number
 from eventproc.payloads.json_bytes import present, without_nulls
 
 Members = dict[str, Any]
 """A JSON object of a decoded record."""
+
+Reader: TypeAlias = Callable[[Any], Any]
+"""From a member's value to what is sent; None: nothing."""
+
+MemberTable: TypeAlias = tuple[tuple[str, str, Reader, bool], ...]
+"""For each member of a body: its name, the transaction's name for it, its reader, and whether text goes
+as it is."""
+
+
+def member_table(members: Mapping[str, Reader | tuple[str, Reader]]) -> MemberTable:
+    """A table from ``{name: reader}``, or ``{name: (name in the transaction, reader)}`` where they differ."""
+    rows = []
+    for name, given in members.items():
+        source, reader = given if isinstance(given, tuple) else (name, given)
+        rows.append((name, source, reader, reader in _TEXT_AS_IT_IS))
+    return tuple(rows)
+
+
+def read_members(transaction: Members, table: MemberTable) -> Members:
+    """The members of a body that the transaction has, in the table's order.
+
+    A loop over a table, as it runs for every body: half the time of a call for each member.
+    """
+    get = transaction.get
+    found: Members = {}
+    for name, source, reader, text_as_it_is in table:
+        value = get(source)
+        if value is None:
+            continue
+        if not (text_as_it_is and type(value) is str):
+            value = reader(value)
+            if value is None:
+                continue
+        found[name] = value
+    return found
 
 
 def text(value: Any) -> str | None:
@@ -99,3 +135,6 @@ def stellar_transaction_id(transaction: Members) -> str | None:
     """The id of the first Stellar transaction."""
     first = next(iter(mappings(transaction.get("stellar_transactions"))), None)
     return None if first is None else text(first.get("id"))
+
+
+_TEXT_AS_IT_IS: Final = (text, scalar, amount)

@@ -6,6 +6,7 @@ AP ``SimpleMoreInfoUrlConstructor``. The token expires, so a body is built anew 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -31,19 +32,21 @@ def more_info_url(
         exp=int(now) + settings.expiration_seconds,
         client_domain=text(transaction.get("client_domain")),
         client_name=text(transaction.get("client_name")) or client_name,
-        data=_data(transaction, settings.txn_fields),
+        data=_data(transaction, settings.txn_fields) if settings.txn_fields else {},
     )
+    before, after = settings.around_query
     token = settings.tokens.encode(claims)
-    return _with_query(settings.base_url, f"transaction_id={quote_plus(transaction_id)}&token={token}")
+    return f"{before}transaction_id={_quoted(transaction_id)}&token={token}{after}"
 
 
 def _data(transaction: Members, fields: tuple[str, ...]) -> dict[str, str]:
     """The named members as strings under their snake case names; empty ones are left out, as AP does."""
-    snake_case = {_snake(name): value for name, value in transaction.items()} if fields else {}
+    snake_case = {_snake(name): value for name, value in transaction.items()}
     values = {_snake(name): _data_text(snake_case.get(_snake(name))) for name in fields}
     return {name: value for name, value in values.items() if value}
 
 
+@lru_cache(maxsize=1024)  # an anchor's transactions have the same members, time and again
 def _snake(name: str) -> str:
     return _HUMP.sub(r"_\1", name).lower()  # the transaction has one member in camel case: fundingMethod
 
@@ -57,7 +60,6 @@ def _data_text(value: Any) -> str | None:
     )
 
 
-def _with_query(base_url: str, query: str) -> str:
-    address, hash_sign, fragment = base_url.partition("#")
-    separator = "&" if "?" in address else "?"
-    return f"{address}{separator}{query}{hash_sign}{fragment}"
+def _quoted(transaction_id: str) -> str:
+    plain = transaction_id.replace("-", "")  # a UUID, nearly always
+    return transaction_id if plain.isalnum() and plain.isascii() else quote_plus(transaction_id)

@@ -59,7 +59,9 @@ def nested_refunds(transaction: Members) -> Members | None:
 
 def is_fully_refunded(transaction: Members) -> bool:
     """Whether amount_refunded plus amount_fee reaches amount_in; false when one of them is no number."""
-    refunds = mapping(transaction.get("refunds")) or {}
+    refunds = mapping(transaction.get("refunds"))
+    if refunds is None:
+        return False
     total_in = _number(amount(transaction.get("amount_in")))
     refunded = _number(amount(refunds.get("amount_refunded")))
     fee_text = amount(refunds.get("amount_fee"))

@@ -9,10 +9,12 @@ from eventproc.events import Event
 from eventproc.payloads.context import PayloadContext
 from eventproc.payloads.json_bytes import encode, present
 from eventproc.payloads.members import (
-    Members,
+    MemberTable,
     amount,
     asset,
     fee_details,
+    member_table,
+    read_members,
     scalar,
     stellar_transaction_id,
     text,
@@ -21,6 +23,42 @@ from eventproc.payloads.more_info import more_info_url
 from eventproc.payloads.refunds import flat_refunds, is_fully_refunded
 from eventproc.payloads.subject import transaction_of
 
+_MEMBERS: Final = member_table(
+    {
+        "status": text,
+        "status_eta": scalar,
+        "amount_in": amount,
+        "amount_in_asset": ("amount_in", asset),
+        "amount_out": amount,
+        "amount_out_asset": ("amount_out", asset),
+        "fee_details": fee_details,
+        "quote_id": text,
+        "started_at": scalar,
+        "updated_at": scalar,
+        "completed_at": scalar,
+        "user_action_required_by": scalar,
+        "external_transaction_id": text,
+        "message": text,
+        "from": ("source_account", text),
+        "to": ("destination_account", text),
+    }
+)
+_BY_KIND: Final[dict[str | None, MemberTable]] = {
+    "deposit": member_table(
+        {
+            "deposit_memo": ("memo", text),
+            "deposit_memo_type": ("memo_type", text),
+            "claimable_balance_id": text,
+        }
+    ),
+    "withdrawal": member_table(
+        {
+            "withdraw_anchor_account": text,
+            "withdraw_memo": ("memo", text),
+            "withdraw_memo_type": ("memo_type", text),
+        }
+    ),
+}
 # SEP-24 knows two kinds; a transaction with a quote has the same members under the plain kind.
 _PLAIN_KINDS: Final = {"deposit-exchange": "deposit", "withdrawal-exchange": "withdrawal"}
 
@@ -35,45 +73,16 @@ def sep24_body(event: Event, context: PayloadContext, now: float) -> bytes:
         )
     kind = _PLAIN_KINDS.get(received_kind, received_kind) if received_kind is not None else None
     more_info = more_info_url(context.more_info_sep24, transaction, transaction_id, context.client_name, now)
-    body = present(
-        id=transaction_id,
-        kind=kind,
-        status=text(transaction.get("status")),
-        status_eta=scalar(transaction.get("status_eta")),
-        more_info_url=more_info,
-        amount_in=amount(transaction.get("amount_in")),
-        amount_in_asset=asset(transaction.get("amount_in")),
-        amount_out=amount(transaction.get("amount_out")),
-        amount_out_asset=asset(transaction.get("amount_out")),
-        fee_details=fee_details(transaction.get("fee_details")),
-        quote_id=text(transaction.get("quote_id")),
-        started_at=scalar(transaction.get("started_at")),
-        updated_at=scalar(transaction.get("updated_at")),
-        completed_at=scalar(transaction.get("completed_at")),
-        user_action_required_by=scalar(transaction.get("user_action_required_by")),
-        stellar_transaction_id=stellar_transaction_id(transaction),
-        external_transaction_id=text(transaction.get("external_transaction_id")),
-        message=text(transaction.get("message")),
-        refunded=is_fully_refunded(transaction),
-        refunds=flat_refunds(transaction, with_id_type=True),
-        from_=text(transaction.get("source_account")),
-        to=text(transaction.get("destination_account")),
-    )
-    return encode({"transaction": {**body, **_members_by_kind(kind, transaction)}})
-
-
-def _members_by_kind(kind: str | None, transaction: Members) -> Members:
-    memo, memo_type = text(transaction.get("memo")), text(transaction.get("memo_type"))
-    if kind == "deposit":
-        return present(
-            deposit_memo=memo,
-            deposit_memo_type=memo_type,
-            claimable_balance_id=text(transaction.get("claimable_balance_id")),
-        )
-    if kind == "withdrawal":
-        return present(
-            withdraw_anchor_account=text(transaction.get("withdraw_anchor_account")),
-            withdraw_memo=memo,
-            withdraw_memo_type=memo_type,
-        )
-    return {}
+    body = {
+        "id": transaction_id,
+        **present(kind=kind, more_info_url=more_info),
+        **read_members(transaction, _MEMBERS),
+        **present(
+            stellar_transaction_id=stellar_transaction_id(transaction),
+            refunded=is_fully_refunded(transaction),
+            refunds=flat_refunds(transaction, with_id_type=True),
+        ),
+    }
+    if kind in _BY_KIND:
+        body |= read_members(transaction, _BY_KIND[kind])
+    return encode({"transaction": body})

@@ -8,12 +8,14 @@ from eventproc.events import Event
 from eventproc.payloads.context import PayloadContext
 from eventproc.payloads.json_bytes import encode, present
 from eventproc.payloads.members import (
-    Members,
+    MemberTable,
     amount,
     asset,
     fee_details,
     info_updates,
     instructions,
+    member_table,
+    read_members,
     scalar,
     stellar_transaction_id,
     text,
@@ -22,8 +24,43 @@ from eventproc.payloads.more_info import more_info_url
 from eventproc.payloads.refunds import nested_refunds
 from eventproc.payloads.subject import transaction_of
 
-_DEPOSITS: Final = frozenset({"deposit", "deposit-exchange"})
-_WITHDRAWALS: Final = frozenset({"withdrawal", "withdrawal-exchange"})
+_MEMBERS: Final = member_table(
+    {
+        "status": text,
+        "status_eta": scalar,
+        "amount_in": amount,
+        "amount_in_asset": ("amount_in", asset),
+        "amount_out": amount,
+        "amount_out_asset": ("amount_out", asset),
+        "fee_details": fee_details,
+        "quote_id": text,
+        "from": ("source_account", text),
+        "to": ("destination_account", text),
+        "started_at": scalar,
+        "updated_at": scalar,
+        "completed_at": scalar,
+        "user_action_required_by": scalar,
+        "external_transaction_id": text,
+        "message": text,
+        "required_info_message": text,
+        "required_info_updates": info_updates,
+        "instructions": instructions,
+    }
+)
+_DEPOSIT: Final = member_table({"deposit_memo": ("memo", text), "deposit_memo_type": ("memo_type", text)})
+_WITHDRAWAL: Final = member_table(
+    {
+        "withdraw_anchor_account": text,
+        "withdraw_memo": ("memo", text),
+        "withdraw_memo_type": ("memo_type", text),
+    }
+)
+_BY_KIND: Final[dict[str | None, MemberTable]] = {
+    "deposit": _DEPOSIT,
+    "deposit-exchange": _DEPOSIT,
+    "withdrawal": _WITHDRAWAL,
+    "withdrawal-exchange": _WITHDRAWAL,
+}
 
 
 def sep6_body(event: Event, context: PayloadContext, now: float) -> bytes:
@@ -31,43 +68,15 @@ def sep6_body(event: Event, context: PayloadContext, now: float) -> bytes:
     transaction, transaction_id = transaction_of(event)
     kind = text(transaction.get("kind"))
     more_info = more_info_url(context.more_info_sep6, transaction, transaction_id, context.client_name, now)
-    body = present(
-        id=transaction_id,
-        kind=kind,
-        status=text(transaction.get("status")),
-        status_eta=scalar(transaction.get("status_eta")),
-        more_info_url=more_info,
-        amount_in=amount(transaction.get("amount_in")),
-        amount_in_asset=asset(transaction.get("amount_in")),
-        amount_out=amount(transaction.get("amount_out")),
-        amount_out_asset=asset(transaction.get("amount_out")),
-        fee_details=fee_details(transaction.get("fee_details")),
-        quote_id=text(transaction.get("quote_id")),
-        from_=text(transaction.get("source_account")),
-        to=text(transaction.get("destination_account")),
-        started_at=scalar(transaction.get("started_at")),
-        updated_at=scalar(transaction.get("updated_at")),
-        completed_at=scalar(transaction.get("completed_at")),
-        user_action_required_by=scalar(transaction.get("user_action_required_by")),
-        stellar_transaction_id=stellar_transaction_id(transaction),
-        external_transaction_id=text(transaction.get("external_transaction_id")),
-        message=text(transaction.get("message")),
-        refunds=nested_refunds(transaction),
-        required_info_message=text(transaction.get("required_info_message")),
-        required_info_updates=info_updates(transaction.get("required_info_updates")),
-        instructions=instructions(transaction.get("instructions")),
-    )
-    return encode({"transaction": {**body, **_members_by_kind(kind, transaction)}})
-
-
-def _members_by_kind(kind: str | None, transaction: Members) -> Members:
-    memo, memo_type = text(transaction.get("memo")), text(transaction.get("memo_type"))
-    if kind in _DEPOSITS:
-        return present(deposit_memo=memo, deposit_memo_type=memo_type)
-    if kind in _WITHDRAWALS:
-        return present(
-            withdraw_anchor_account=text(transaction.get("withdraw_anchor_account")),
-            withdraw_memo=memo,
-            withdraw_memo_type=memo_type,
-        )
-    return {}
+    body = {
+        "id": transaction_id,
+        **present(kind=kind, more_info_url=more_info),
+        **read_members(transaction, _MEMBERS),
+        **present(
+            stellar_transaction_id=stellar_transaction_id(transaction),
+            refunds=nested_refunds(transaction),
+        ),
+    }
+    if kind in _BY_KIND:
+        body |= read_members(transaction, _BY_KIND[kind])
+    return encode({"transaction": body})
