@@ -5,7 +5,7 @@ import io
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -79,7 +79,7 @@ async def tasks_of_a_post(request_class: type[aiohttp.ClientRequest]) -> int:
     async with wire() as (url, _), aiohttp.ClientSession(request_class=request_class) as session:
         async with session.post(url, data=b"warm up", headers=HEADERS):
             pass
-        asyncio.get_running_loop().set_task_factory(count)
+        asyncio.get_running_loop().set_task_factory(cast("Any", count))
         try:
             async with session.post(url, data=b"body", headers=HEADERS):
                 pass
