@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from eventproc.errors import EventprocError
 from eventproc.identifiers import DestinationId
 
 
-class UnknownDestinationError(EventprocError):
-    """No destination is meant; ``nearest`` are the right names that look most like it."""
+class UnknownNameError(EventprocError):
+    """A name that is none; ``nearest`` are the right ones that look most like it."""
 
-    def __init__(self, pattern: str, nearest: Sequence[str]) -> None:
-        self.pattern = pattern
-        self.nearest = list(nearest)
-        hint = f"Did you mean {' or '.join(nearest)}?" if nearest else "None is configured."
-        super().__init__(f"No destination {pattern}. {hint}")
+    def __init__(self, kind: str, name: str, known: Collection[str]) -> None:
+        self.nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)[:3]
+        hint = f"Did you mean {' or '.join(self.nearest)}?" if known else "None is configured."
+        super().__init__(f"No {kind} {name}. {hint}")
 
 
 def stands_for(pattern: str, destination: str) -> bool:
@@ -33,14 +32,9 @@ def choose(patterns: Collection[str], known: Collection[DestinationId]) -> list[
     """The destinations that the patterns mean, in the order of ``known``; no pattern means all.
 
     Raises:
-        UnknownDestinationError: a pattern means none.
+        UnknownNameError: a pattern means none.
     """
     for pattern in patterns:
         if not any(stands_for(pattern, destination) for destination in known):
-            raise UnknownDestinationError(pattern, _nearest(pattern, known))
+            raise UnknownNameError("destination", pattern, known)
     return [one for one in known if not patterns or any(stands_for(pattern, one) for pattern in patterns)]
-
-
-def _nearest(pattern: str, known: Collection[str]) -> list[str]:
-    near = difflib.get_close_matches(pattern, known, n=3, cutoff=0.5)
-    return near or sorted(known)[:3]

@@ -19,7 +19,7 @@ from rich.text import Text
 from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import fact, printable
 from eventproc.cli.kafka_command import load, plain_console, print_json, quieten, run
-from eventproc.destination_patterns import UnknownDestinationError, choose
+from eventproc.destination_patterns import UnknownNameError, choose
 from eventproc.destinations import build_destinations
 from eventproc.group_progress import ClusterStatus, DestinationStatus
 from eventproc.identifiers import DestinationId
@@ -135,7 +135,7 @@ def destination_commands(
 def _choose(patterns: Collection[str], known: Collection[DestinationId]) -> list[DestinationId]:
     try:
         return choose(patterns, known)
-    except UnknownDestinationError as error:
+    except UnknownNameError as error:
         fail(printable(str(error)), ExitCode.USAGE)
 
 

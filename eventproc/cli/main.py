@@ -11,6 +11,7 @@ from eventproc.cli.config import config
 from eventproc.cli.context import CliContext
 from eventproc.cli.deadletter import deadletter
 from eventproc.cli.destinations import destinations
+from eventproc.cli.replay import replay
 from eventproc.cli.listen import listen
 from eventproc.cli.replay import replay
 from eventproc.cli.timeline import timeline

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,6 +24,7 @@ from settings import Settings
 CONNECT_SECONDS: Final = 15.0
 ANSWER_SECONDS: Final = 30.0
 POLL_MS: Final = 500
+RETRY_SECONDS: Final = 0.2
 
 Spans: TypeAlias = Mapping[TopicPartition, tuple[int, int]]
 """Of each partition the first offset, and the one before which it ends."""
@@ -102,6 +103,22 @@ async def all_partitions(admin: AIOKafkaAdminClient) -> dict[str, list[TopicPart
     }
 
 
+async def committed_offsets(
+    admin: AIOKafkaAdminClient, group: str, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, tuple[int, str]]:
+    """The group's offset and metadata where it has one.
+
+    A broker makes its offsets topic at the first question for one, and has no answer until it is there.
+    """
+    asked = list(partitions)
+    if not asked:
+        return {}
+    found = await within(
+        ANSWER_SECONDS, _retried(lambda: admin.list_consumer_group_offsets(group, partitions=asked))
+    )
+    return {one: (at.offset, at.metadata or "") for one, at in found.items() if at.offset >= 0}
+
+
 async def whole_spans(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Spans:
     """From where each partition begins to where it ends now."""
     if not partitions:
@@ -111,7 +128,7 @@ async def whole_spans(consumer: AIOKafkaConsumer, partitions: list[TopicPartitio
     return {one: (begins[one], ends[one]) for one in partitions}
 
 
-async def scan(consumer: AIOKafkaConsumer, spans: Spans) -> AsyncIterator[Any]:
+async def scan(consumer: AIOKafkaConsumer, spans: Spans) -> AsyncGenerator[Any, None]:
     """The records of the spans as aiokafka gives them: each partition in its order, side by side in time.
 
     Not cut at the end: the embedded broker reports where its last batch starts. More does no harm.
@@ -122,7 +139,7 @@ async def scan(consumer: AIOKafkaConsumer, spans: Spans) -> AsyncIterator[Any]:
     consumer.assign(list(left))
     for one in left:
         consumer.seek(one, spans[one][0])
-    waiting: dict[TopicPartition, deque[Any]] = {one: deque() for one in left}
+    waiting: dict[TopicPartition, deque[Any]] = {one: deque() for one in sorted(left)}
     while waiting:
         if dry := [one for one in left if not waiting[one]]:
             batches = await within(ANSWER_SECONDS, _next_batches(consumer, dry))
@@ -144,3 +161,13 @@ async def _next_batches(
         batches: dict[TopicPartition, list[Any]] = await consumer.getmany(*partitions, timeout_ms=POLL_MS)
         if batches or before != [await consumer.position(one) for one in partitions]:
             return batches
+
+
+async def _retried(ask: Callable[[], Awaitable[Any]]) -> Any:
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:  # noqa: PERF203 - a retry loop
+            if not error.retriable:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from eventproc.delivery.bounded_kafka import (
@@ -18,6 +17,7 @@ from eventproc.delivery.bounded_kafka import (
     admin_client,
     all_partitions,
     as_unavailable,
+    committed_offsets,
     consumer_client,
     whole_spans,
     within,
@@ -31,8 +31,6 @@ from settings import Settings
 
 MAX_DEAD_LETTER_RECORDS: Final = 10_000
 """Dead letters are counted by reading their topic; a longer one is left alone."""
-
-RETRY_SECONDS: Final = 0.2
 
 
 async def read_status(settings: Settings, topics: Mapping[DestinationId, str]) -> ClusterStatus:
@@ -79,32 +77,6 @@ async def read_status(settings: Settings, topics: Mapping[DestinationId, str]) -
         sum(left[one].count for one in by_topic.get(source, [])),
         [status(id_, topic) for id_, topic in topics.items()],
     )
-
-
-async def committed_offsets(
-    admin: AIOKafkaAdminClient, group: str, partitions: Iterable[TopicPartition]
-) -> dict[TopicPartition, tuple[int, str]]:
-    """The group's offset and metadata where it has one.
-
-    A broker makes its offsets topic at the first question for one, and has no answer until it is there.
-    """
-    asked = list(partitions)
-    if not asked:
-        return {}
-    found = await within(
-        ANSWER_SECONDS, _retried(lambda: admin.list_consumer_group_offsets(group, partitions=asked))
-    )
-    return {one: (at.offset, at.metadata or "") for one, at in found.items() if at.offset >= 0}
-
-
-async def _retried(ask: Callable[[], Awaitable[Any]]) -> Any:
-    while True:
-        try:
-            return await ask()
-        except KafkaError as error:  # noqa: PERF203 - a retry loop
-            if not error.retriable:
-                raise
-            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _remaining(

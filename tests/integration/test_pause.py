@@ -148,7 +148,7 @@ async def test_lag_leaves_out_what_is_done_behind_a_stuck_event(
     async def only_one_is_left() -> bool:
         done = await eventproc(tmp_path, env, "destinations", "status", "--json")
         (one,) = json.loads(done.stdout)["destinations"]
-        return one["lag"] == 1 and one["oldest_undelivered_seconds"] > 0
+        return bool(one["lag"] == 1 and one["oldest_undelivered_seconds"] > 0)
 
     await until(only_one_is_left)
     (committed,) = (await apache_kafka.committed(names.consumer_group, names.topic(BUSINESS))).values()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventproc.destination_patterns import UnknownDestinationError, choose, stands_for
+from eventproc.destination_patterns import UnknownNameError, choose, stands_for
 from eventproc.identifiers import DestinationId
 
 KNOWN = [
@@ -41,12 +41,12 @@ def test_half_a_name_is_no_name() -> None:
     [("client.acme.sep4", "client.acme.sep24"), ("callback_api", "callback-api"), ("zzz*", "callback-api")],
 )
 def test_who_is_not_known_is_told_the_nearest_right_names(pattern: str, nearest: str) -> None:
-    with pytest.raises(UnknownDestinationError, match=f"No destination .*{nearest}") as raised:
+    with pytest.raises(UnknownNameError, match=f"No destination .*{nearest}") as raised:
         choose(["callback-api", pattern], KNOWN)
     assert nearest in raised.value.nearest
     assert set(raised.value.nearest) <= set(KNOWN)
 
 
 def test_where_nothing_is_configured_nothing_is_near() -> None:
-    with pytest.raises(UnknownDestinationError, match="None is configured"):
+    with pytest.raises(UnknownNameError, match="None is configured"):
         choose(["a"], [])

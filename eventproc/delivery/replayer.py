@@ -1,0 +1,226 @@
+"""Source topic -> destinations' topics, once more: reads what an operator chose, writes marked copies.
+
+One idempotent producer writes in the order of the source, and a partition that refused a record takes no
+more, so each transaction keeps its order whatever goes wrong. What is done is what Kafka has acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Final, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from eventproc.customer_index import CustomerIndex
+from eventproc.delivery.bounded_kafka import (
+    ANSWER_SECONDS,
+    Spans,
+    admin_client,
+    all_partitions,
+    as_unavailable,
+    committed_offsets,
+    consumer_client,
+    producer_client,
+    scan,
+    whole_spans,
+    within,
+)
+from eventproc.destinations import build_destinations
+from eventproc.destinations.routes import build_routing_table
+from eventproc.identifiers import DestinationId
+from eventproc.records import Headers, Source, read_origin
+from eventproc.replay import (
+    Copy,
+    MissingTopicError,
+    Place,
+    Planner,
+    ReplayPlan,
+    ReplaySelection,
+    SendProgress,
+    copies_of,
+)
+from settings import Settings
+
+MAX_UNACKNOWLEDGED: Final = 1000
+PROGRESS_RECORDS: Final = 500
+CLOCK_SLACK_MS: Final = 10 * 60 * 1000
+"""Producers stamp records by their own clocks: reading ends only so far behind ``until``."""
+
+
+class Producer(Protocol):
+    """What a replay needs of ``RecordProducer``."""
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> asyncio.Future[Any]:
+        """Append one record; the future ends when Kafka has acknowledged it."""
+
+
+class Replayer:
+    """One operator's replay."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = {id_: one.topic for id_, one in build_destinations(settings).items()}
+
+    async def plan(self, selection: ReplaySelection, on_progress: Callable[[int, int], None]) -> ReplayPlan:
+        """Read the source; ``on_progress`` is told how many records of how many are read.
+
+        Raises:
+            BrokerUnavailableError: Kafka did not answer, or refused.
+            MissingTopicError: nobody would read what is written for a destination.
+        """
+        topics = self._settings.topics
+        with as_unavailable(self._settings):
+            async with admin_client(self._settings) as admin:
+                by_topic = await all_partitions(admin)
+                source = by_topic.get(topics.source, [])
+                committed = await committed_offsets(admin, topics.consumer_group, source)
+            self._require_topics(selection.destinations, by_topic)
+            customers = await self._customers(by_topic.get(topics.customers, []))
+            table = build_routing_table(self._settings, self._topics.keys())
+            planner = Planner(table, customers, selection, topics.max_message_bytes)
+            async with consumer_client(self._settings) as consumer:
+                whole = await whole_spans(consumer, source)
+                routed = {one: committed.get(one, (begin, ""))[0] for one, (begin, _) in whole.items()}
+                ready = {one: (begin, min(end, routed[one])) for one, (begin, end) in whole.items()}
+                spans = await _since(consumer, ready, selection.since_ms)
+                until_ms = selection.until_ms
+                await _offer_all(consumer, spans, routed, planner, until_ms=until_ms, on_progress=on_progress)
+        return planner.plan(not_routed=sum(max(0, end - routed[one]) for one, (_, end) in whole.items()))
+
+    async def send(
+        self, plan: ReplayPlan, at: str, progress: SendProgress, on_progress: Callable[[], None]
+    ) -> None:
+        """Write everything of the plan, marked ``at``; ``progress`` is kept up to date, and told of.
+
+        Raises:
+            BrokerUnavailableError: Kafka did not answer, refused, or does not hold all of it any more.
+        """
+        source = self._settings.topics.source
+        spans = {TopicPartition(source, number): span for number, span in plan.spans().items()}
+        ordered = frozenset(self._topics.values())
+        with as_unavailable(self._settings):
+            async with (
+                consumer_client(self._settings) as consumer,
+                producer_client(self._settings, ordered) as producer,
+                aclosing(scan(consumer, spans)) as records,
+            ):
+                window = SendWindow(producer, progress, on_progress)
+                async for record in records:
+                    destinations = plan.copies.get(Place(record.partition, record.offset))
+                    if destinations is not None:
+                        copies = copies_of(
+                            _source(record),
+                            record.value,
+                            traceparent=read_origin(record.headers).traceparent,
+                            destinations=destinations,
+                            topics=self._topics,
+                            at=at,
+                        )
+                        await window.send(_source(record), copies)
+                await window.settle()
+
+    def _require_topics(self, ids: frozenset[DestinationId], by_topic: Mapping[str, Any]) -> None:
+        missing = sorted(self._topics[id_] for id_ in ids if self._topics[id_] not in by_topic)
+        if missing:
+            raise MissingTopicError(
+                f"Topic {missing[0]} is not there{f', nor {len(missing) - 1} more' if missing[1:] else ''}: "
+                "start a worker of this configuration first, which makes them."
+            )
+
+    async def _customers(self, partitions: list[TopicPartition]) -> CustomerIndex:
+        index = CustomerIndex()
+        async with consumer_client(self._settings) as consumer:
+            async for record in scan(consumer, await whole_spans(consumer, partitions)):
+                if record.key is not None:
+                    index.restore(record.key.decode("utf-8", "replace"), record.value)
+        return index
+
+
+class SendWindow:
+    """Copies on their way: so many may be unacknowledged, and what is whole is counted in order."""
+
+    def __init__(self, producer: Producer, progress: SendProgress, on_progress: Callable[[], None]) -> None:
+        self._producer = producer
+        self._progress = progress
+        self._on_progress = on_progress
+        self._events: deque[tuple[Source, list[asyncio.Future[Any]]]] = deque()
+
+    async def send(self, source: Source, copies: list[Copy]) -> None:
+        """Hand over one event's copies; waits while too many are under way.
+
+        Raises:
+            KafkaError: an earlier one, or this, was refused.
+            asyncio.TimeoutError: one was not acknowledged in time.
+        """
+        futures: list[asyncio.Future[Any]] = []
+        self._events.append((source, futures))
+        for copy in copies:
+            future = await within(ANSWER_SECONDS, self._producer.send(*copy))
+            self._progress.in_doubt += 1
+            future.add_done_callback(self._acknowledged)
+            futures.append(future)
+        while len(self._events) > MAX_UNACKNOWLEDGED:
+            await self._settle_first()
+
+    async def settle(self) -> None:
+        """Wait for all; raises as ``send``."""
+        while self._events:
+            await self._settle_first()
+
+    async def _settle_first(self) -> None:
+        source, futures = self._events[0]
+        for future in futures:
+            if not future.done():
+                await within(ANSWER_SECONDS, future)
+            future.result()
+        self._events.popleft()
+        self._progress.events += 1
+        self._progress.last = source
+        self._on_progress()
+
+    def _acknowledged(self, future: asyncio.Future[Any]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._progress.in_doubt -= 1
+            self._progress.written += 1
+
+
+async def _since(consumer: AIOKafkaConsumer, spans: Spans, since_ms: int | None) -> Spans:
+    """The spans without what Kafka's time index knows to be older."""
+    if since_ms is None or not spans:
+        return spans
+    found = await within(ANSWER_SECONDS, consumer.offsets_for_times(dict.fromkeys(spans, since_ms)))
+    return {
+        one: (end if found[one] is None else max(begin, found[one].offset), end)
+        for one, (begin, end) in spans.items()
+    }
+
+
+async def _offer_all(
+    consumer: AIOKafkaConsumer,
+    spans: Spans,
+    routed: Mapping[TopicPartition, int],
+    planner: Planner,
+    *,
+    until_ms: int | None,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Every record of the spans; not those from ``routed`` on, which the router has still to do."""
+    read, total = 0, sum(max(0, end - start) for start, end in spans.values())
+    async with aclosing(scan(consumer, spans)) as records:
+        async for record in records:
+            if until_ms is not None and record.timestamp > until_ms + CLOCK_SLACK_MS:
+                break
+            if record.offset < routed[TopicPartition(record.topic, record.partition)]:
+                planner.offer(_source(record), record.value)
+            read += 1
+            if read % PROGRESS_RECORDS == 0:
+                on_progress(read, total)
+
+
+def _source(record: Any) -> Source:
+    return Source(record.topic, record.partition, record.offset, record.timestamp)

@@ -1,0 +1,208 @@
+"""Which events of the source are sent again, and where to: an operator's choice, routed as the router routes.
+
+The source is read twice: once to plan, once to send. A plan keeps of each event only its place and its
+destinations, so a window of millions does not fill the memory, and what was shown before the question is what
+is sent after it, whatever the second look at the customer index would say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from eventproc.customer_index import CustomerIndex
+from eventproc.errors import EventprocError
+from eventproc.events import Event, Unreadable, decode
+from eventproc.identifiers import DestinationId, EventId, LaneKey
+from eventproc.records import REDRIVEN, Headers, Source, internal_headers
+from eventproc.routing import RoutingTable
+
+
+class MissingTopicError(EventprocError):
+    """A destination's topic is not there: no worker of this configuration has run yet."""
+
+
+class Place(NamedTuple):
+    """Where a record stands in the source topic."""
+
+    partition: int
+    offset: int
+
+
+class EventNote(NamedTuple):
+    """What a person recognises an event by; ``published_ms`` is ms since the epoch."""
+
+    event_id: EventId
+    event_type: str
+    lane: LaneKey
+    published_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySelection:
+    """Which events are meant, and for whom.
+
+    The times (ms since the epoch, both inclusive) bound when the anchor published it. ``lanes`` are ids of
+    transactions, customers or quotes; none: all. With ``latest_state_only`` each of these sends only its
+    newest event to each destination.
+    """
+
+    destinations: frozenset[DestinationId]
+    since_ms: int | None = None
+    until_ms: int | None = None
+    lanes: frozenset[str] = frozenset()
+    latest_state_only: bool = False
+
+    def is_in_time(self, published_ms: int) -> bool:
+        """Whether an event published then is meant."""
+        return (self.since_ms is None or published_ms >= self.since_ms) and (
+            self.until_ms is None or published_ms <= self.until_ms
+        )
+
+
+@dataclass(slots=True)
+class Portion:
+    """What one destination gets again: how many events, the first and the last."""
+
+    count: int
+    first: EventNote
+    last: EventNote
+
+
+@dataclass(slots=True)
+class ReplayPlan:
+    """What a replay would do.
+
+    ``unreadable`` records and events that go to none of the destinations (``elsewhere``) were in the window
+    and are left out. ``not_routed`` records are beyond what the router has done: they come by themselves.
+    """
+
+    copies: dict[Place, tuple[DestinationId, ...]] = field(default_factory=dict)
+    portions: dict[DestinationId, Portion] = field(default_factory=dict)
+    unreadable: int = 0
+    elsewhere: int = 0
+    not_routed: int = 0
+
+    @property
+    def copy_count(self) -> int:
+        """How many records would be written."""
+        return sum(portion.count for portion in self.portions.values())
+
+    def spans(self) -> dict[int, tuple[int, int]]:
+        """Of each source partition in the plan its first offset, and the one after its last."""
+        spans: dict[int, tuple[int, int]] = {}
+        for partition, offset in self.copies:
+            first, after = spans.get(partition, (offset, offset + 1))
+            spans[partition] = min(first, offset), max(after, offset + 1)
+        return spans
+
+    def add(self, place: Place, note: EventNote, destinations: tuple[DestinationId, ...]) -> None:
+        """One more event; a place named before gets these destinations, too."""
+        self.copies[place] = self.copies.get(place, ()) + destinations
+        for destination in destinations:
+            if (portion := self.portions.get(destination)) is None:
+                self.portions[destination] = Portion(1, note, note)
+            else:
+                portion.count += 1
+                portion.last = note
+
+
+@dataclass(slots=True)
+class SendProgress:
+    """How far sending came; true at every moment, also after it broke off.
+
+    Of the first ``events`` every copy is acknowledged; ``last`` is the last of these. ``written`` copies are
+    acknowledged in all, ``in_doubt`` were handed over and not acknowledged: each may be written or not.
+    """
+
+    events: int = 0
+    last: Source | None = None
+    written: int = 0
+    in_doubt: int = 0
+
+
+class Planner:
+    """Takes the source's records, in the order of the replay, and makes the plan."""
+
+    def __init__(
+        self,
+        table: RoutingTable,
+        customers: CustomerIndex,
+        selection: ReplaySelection,
+        max_record_bytes: int,
+    ) -> None:
+        self._table = table
+        self._customers = customers
+        self._selection = selection
+        self._max_record_bytes = max_record_bytes
+        self._plan = ReplayPlan()
+        self._newest: dict[tuple[DestinationId, LaneKey], tuple[Place, EventNote]] = {}
+
+    def offer(self, source: Source, value: bytes | None) -> None:
+        """The next record."""
+        if not self._selection.is_in_time(source.timestamp_ms):
+            return
+        is_too_large = value is not None and len(value) > self._max_record_bytes
+        event = None if is_too_large else decode(value)
+        if event is None or isinstance(event, Unreadable):
+            self._plan.unreadable += 1
+            return
+        if self._selection.lanes and event.lane_key not in self._selection.lanes:
+            return
+        route = self._table.route(event, self._customers)
+        wanted = tuple(one for one in route.destinations if one in self._selection.destinations)
+        if wanted:
+            self._take(event, source, wanted)
+        else:
+            self._plan.elsewhere += 1
+
+    def plan(self, not_routed: int = 0) -> ReplayPlan:
+        """What to do with all that was offered."""
+        for (destination, _), (place, note) in self._newest.items():
+            self._plan.add(place, note, (destination,))
+        self._newest.clear()
+        self._plan.not_routed = not_routed
+        return self._plan
+
+    def _take(self, event: Event, source: Source, wanted: tuple[DestinationId, ...]) -> None:
+        place = Place(source.partition, source.offset)
+        note = EventNote(event.id, event.type.value, event.lane_key, source.timestamp_ms)
+        if not self._selection.latest_state_only:
+            self._plan.add(place, note, wanted)
+            return
+        for destination in wanted:
+            self._newest.pop(
+                (destination, note.lane), None
+            )  # the newest also takes the last place in the order
+            self._newest[destination, note.lane] = place, note
+
+
+class Copy(NamedTuple):
+    """One record to write."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Headers
+
+
+def copies_of(
+    source: Source,
+    value: bytes | None,
+    *,
+    traceparent: bytes | None,
+    destinations: Collection[DestinationId],
+    topics: Mapping[DestinationId, str],
+    at: str,
+) -> list[Copy]:
+    """The copies of one event, as the router writes them, marked as redriven ``at`` (ISO-8601 UTC).
+
+    The mark exempts them from the replay filter and from ``skip_stale``, and is shown to the receiver.
+    """
+    event = decode(value)
+    if isinstance(event, Unreadable):
+        return []
+    headers = [*internal_headers(event, source, traceparent), (REDRIVEN, at.encode())]
+    key = event.lane_key.encode("utf-8", "replace")
+    return [Copy(topics[destination], key, value, headers) for destination in destinations]

@@ -1,0 +1,119 @@
+"""Sending in order within bounds, and knowing at every moment how far it came."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError, NotEnoughReplicasError
+
+from eventproc.delivery import replayer
+from eventproc.delivery.replayer import SendWindow
+from eventproc.records import Headers, Source
+from eventproc.replay import Copy, SendProgress
+from tests.fakes.clock import settle
+
+
+@dataclass
+class FakeProducer:
+    sent: list[bytes | None] = field(default_factory=list)
+    futures: list[asyncio.Future[Any]] = field(default_factory=list)
+    refuses: bool = False
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> asyncio.Future[Any]:
+        if self.refuses:
+            raise NotEnoughReplicasError
+        self.sent.append(value)
+        self.futures.append(asyncio.get_running_loop().create_future())
+        return self.futures[-1]
+
+
+@dataclass
+class World:
+    producer: FakeProducer = field(default_factory=FakeProducer)
+    progress: SendProgress = field(default_factory=SendProgress)
+    told: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.window = SendWindow(self.producer, self.progress, lambda: self.told.append(self.progress.events))
+
+    async def send(self, number: int, copies: int = 2) -> None:
+        one = [Copy("topic", b"k", b"%d-%d" % (number, copy), []) for copy in range(copies)]
+        await self.window.send(Source("TRANSACTION", 0, number, 1000 + number), one)
+
+
+async def test_done_is_said_only_when_all_is_acknowledged() -> None:
+    world = World()
+    for number in range(3):
+        await world.send(number)
+    assert (world.progress.written, world.progress.in_doubt, world.progress.events) == (0, 6, 0)
+    settling = asyncio.ensure_future(world.window.settle())
+    for future in world.producer.futures[:-1]:
+        future.set_result(None)
+    await settle()
+    assert not settling.done()
+    assert (world.progress.written, world.progress.in_doubt, world.progress.events) == (5, 1, 2)
+    world.producer.futures[-1].set_result(None)
+    await settling
+    assert world.progress == SendProgress(3, Source("TRANSACTION", 0, 2, 1002), 6, 0)
+    assert world.told == [1, 2, 3]
+    assert world.producer.sent == [b"0-0", b"0-1", b"1-0", b"1-1", b"2-0", b"2-1"]
+
+
+async def test_only_the_whole_beginning_counts_as_done() -> None:
+    world = World()
+    for number in range(3):
+        await world.send(number, copies=1)
+    for future in world.producer.futures[1:]:
+        future.set_result(None)
+    world.producer.futures[0].set_exception(KafkaTimeoutError())
+    with pytest.raises(KafkaTimeoutError):
+        await world.window.settle()
+    await settle()
+    assert (world.progress.events, world.progress.last) == (0, None)
+    assert (world.progress.written, world.progress.in_doubt) == (2, 1)
+
+
+async def test_a_refused_copy_ends_it_at_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replayer, "MAX_UNACKNOWLEDGED", 1)
+    world = World()
+    await world.send(0, copies=1)
+    world.producer.futures[0].set_exception(NotEnoughReplicasError())
+    with pytest.raises(NotEnoughReplicasError):
+        await world.send(1, copies=1)
+    assert world.progress.events == 0
+
+
+async def test_no_more_is_under_way_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replayer, "MAX_UNACKNOWLEDGED", 2)
+    world = World()
+    for number in range(2):
+        await world.send(number, copies=1)
+    third = asyncio.ensure_future(world.send(2, copies=1))
+    await settle()
+    assert not third.done()
+    world.producer.futures[0].set_result(None)
+    await third
+    assert world.progress.events == 1
+
+
+async def test_what_is_not_acknowledged_in_time_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replayer, "ANSWER_SECONDS", 0.01)
+    world = World()
+    await world.send(0)
+    world.producer.futures[0].set_result(None)
+    with pytest.raises(asyncio.TimeoutError):
+        await world.window.settle()
+    assert (world.progress.written, world.progress.in_doubt) == (1, 1)
+
+
+async def test_what_the_producer_does_not_take_is_not_counted() -> None:
+    world = World()
+    world.producer.refuses = True
+    with pytest.raises(NotEnoughReplicasError):
+        await world.send(0)
+    assert world.progress == SendProgress()
