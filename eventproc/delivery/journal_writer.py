@@ -48,6 +48,7 @@ BUFFER_ENTRIES: Final = 20_000
 BUNDLE_ENTRIES: Final = 2_000
 """Packed at once, 5 ms of the event loop; on 8 partitions a record of 250 entries, some 10 KiB."""
 
+RETRY_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 2.0
 DETAIL_CHARACTERS: Final = 200
 
@@ -188,6 +189,8 @@ class JournalWriter(Service):
             await _within(self._flush_seconds, self._many.wait())
             self._many.clear()
             await self._write_safely()
+            if self._is_failing:
+                await self.sleep(RETRY_SECONDS)
 
     async def on_stop(self) -> None:
         """Write the rest, if that goes quickly."""

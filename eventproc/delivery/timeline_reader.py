@@ -115,15 +115,16 @@ async def _read(
     for lower in _stretches(begin, end):
         first_at: float | None = None
         async for records in _records(consumer, partition, lower, upper, end):
-            await asyncio.to_thread(found.take, records)
-            first_at = records[0].timestamp / 1000 if first_at is None else first_at
+            if records:
+                await asyncio.to_thread(found.take, records)
+                first_at = records[0].timestamp / 1000 if first_at is None else first_at
             if time.monotonic() >= deadline:
                 found.cut_short(f"only {within_seconds:g} s were given")
                 return
             if len(found.entries) > MAX_ENTRIES:
                 found.cut_short(f"only about {MAX_ENTRIES} entries are looked at")
                 return
-        found.complete_since = first_at if first_at is not None else found.complete_since
+        found.complete_since = found.complete_since if first_at is None else first_at
         upper = lower
 
 
@@ -148,7 +149,7 @@ def _stretches(begin: int, end: int) -> Iterator[int]:
 async def _records(
     consumer: AIOKafkaConsumer, partition: TopicPartition, lower: int, upper: int | None, end: int
 ) -> AsyncIterator[list[Any]]:
-    """Records from ``lower`` to ``upper``, or to the end and what came after it.
+    """Records from ``lower`` to ``upper``, or to the end and what came after it; none while Kafka has none.
 
     After it, because the embedded broker tells as its end where its last batch begins.
     """
@@ -158,10 +159,9 @@ async def _records(
         most = POLL_RECORDS if upper is None else min(POLL_RECORDS, upper - position)
         poll = consumer.getmany(partition, timeout_ms=POLL_MS, max_records=most)
         records = (await within(ANSWER_SECONDS, poll)).get(partition, [])
-        if records:
-            yield records
+        yield records
         is_full = len(records) == most
-        position = await consumer.position(partition)
+        position = await within(ANSWER_SECONDS, consumer.position(partition))
 
 
 def _what_was_not_kept(settings: Settings, since_seconds: float) -> Iterator[str]:

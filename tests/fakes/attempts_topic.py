@@ -19,9 +19,14 @@ class FakeAttemptsTopic:
     refuses: Exception | None = None
     does_not_acknowledge: bool = False
     hangs: bool = False
+    is_unknown: bool = False
+    asked: int = 0
 
     async def partitions_of(self, topic: str) -> int:
         assert topic == "eventproc.attempts"
+        self.asked += 1
+        if self.is_unknown:
+            raise LookupError(topic)
         return self.partitions
 
     async def send(

@@ -167,6 +167,17 @@ async def test_what_goes_wrong_in_writing_ends_nothing(topic: FakeAttemptsTopic)
         assert not journal.crashed
 
 
+async def test_a_topic_that_is_not_there_is_not_asked_for_at_every_event(topic: FakeAttemptsTopic) -> None:
+    topic.is_unknown = True
+    async with writer(topic) as journal:
+        for _ in range(BUNDLE_ENTRIES + 200):
+            note(journal, "t1")
+            await asyncio.sleep(0)
+        assert topic.asked <= 2
+        topic.is_unknown = False
+        await until(topic, "t1", BUNDLE_ENTRIES + 200)
+
+
 @pytest.mark.parametrize("how", ["hangs", "does_not_acknowledge"])
 async def test_a_stop_does_not_wait_for_a_broker_that_is_away(
     topic: FakeAttemptsTopic, how: str, monkeypatch: pytest.MonkeyPatch
