@@ -11,9 +11,9 @@ from eventproc.cli.config import config
 from eventproc.cli.context import CliContext
 from eventproc.cli.deadletter import deadletter
 from eventproc.cli.destinations import destinations
-from eventproc.cli.replay import replay
 from eventproc.cli.listen import listen
 from eventproc.cli.replay import replay
+from eventproc.cli.send_example import send_example
 from eventproc.cli.timeline import timeline
 from eventproc.cli.verify import verify
 from eventproc.cli.worker import worker
@@ -45,8 +45,9 @@ def main(ctx: click.Context, config_path: Path | None) -> None:
 main.add_command(config)
 main.add_command(deadletter)
 main.add_command(destinations)
-main.add_command(replay)
 main.add_command(listen)
+main.add_command(replay)
+main.add_command(send_example)
 main.add_command(timeline)
 main.add_command(verify)
 main.add_command(worker)
