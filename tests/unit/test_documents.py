@@ -47,6 +47,7 @@ FOREIGN_NAMES = {
     "ANCHOR_SIGNING_KEY",
     "CALLBACK_HOST",
     "SPKI_PREFIX",
+    "UTF_8",
 }
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -165,7 +166,9 @@ def test_every_log_event_is_in_operations_and_no_other() -> None:
 
 def test_the_readme_lists_every_page() -> None:
     listed = set(re.findall(r"^\| `(/[^`]*)`", _section(README, "Start it"), re.MULTILINE))
-    known = {re.sub(r"\{(\w+)(?::[^}]*)?\}", r"<\1>", path) for path in PAGES} | {f"{path}/" for path in FAUST_PAGES}
+    known = {re.sub(r"\{(\w+)(?::[^}]*)?\}", r"<\1>", path) for path in PAGES} | {
+        f"{path}/" for path in FAUST_PAGES
+    }
     assert listed == known - {"/static/<name>", "/logout"}
 
 
