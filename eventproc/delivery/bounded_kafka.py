@@ -128,6 +128,15 @@ async def whole_spans(consumer: AIOKafkaConsumer, partitions: list[TopicPartitio
     return {one: (begins[one], ends[one]) for one in partitions}
 
 
+async def read_topic(settings: Settings, topic: str) -> AsyncGenerator[Any, None]:
+    """Every record of a topic, as ``scan`` gives them; none when the topic is not there."""
+    async with admin_client(settings) as admin:
+        partitions = (await all_partitions(admin)).get(topic, [])
+    async with consumer_client(settings) as consumer:
+        async for record in scan(consumer, await whole_spans(consumer, partitions)):
+            yield record
+
+
 async def scan(consumer: AIOKafkaConsumer, spans: Spans) -> AsyncGenerator[Any, None]:
     """The records of the spans as aiokafka gives them: each partition in its order, side by side in time.
 

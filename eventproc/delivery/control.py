@@ -19,13 +19,9 @@ from mode import Service
 
 from eventproc.delivery.bounded_kafka import (
     ANSWER_SECONDS,
-    admin_client,
-    all_partitions,
     as_unavailable,
-    consumer_client,
     producer_client,
-    scan,
-    whole_spans,
+    read_topic,
     within,
 )
 from eventproc.delivery.topic_follower import TopicFollower
@@ -143,12 +139,9 @@ async def read_paused(settings: Settings) -> Mapping[DestinationId, Pause]:
     """
     book = PauseBook()
     with as_unavailable(settings):
-        async with admin_client(settings) as admin:
-            partitions = (await all_partitions(admin)).get(settings.topics.control, [])
-        async with consumer_client(settings) as consumer:
-            async for record in scan(consumer, await whole_spans(consumer, partitions)):
-                with contextlib.suppress(UnreadablePauseError):
-                    book.apply(record.key, record.value)
+        async for record in read_topic(settings, settings.topics.control):
+            with contextlib.suppress(UnreadablePauseError):
+                book.apply(record.key, record.value)
     return book.paused
 
 

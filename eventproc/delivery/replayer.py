@@ -24,6 +24,7 @@ from eventproc.delivery.bounded_kafka import (
     committed_offsets,
     consumer_client,
     producer_client,
+    read_topic,
     scan,
     whole_spans,
     within,
@@ -80,7 +81,7 @@ class Replayer:
                 source = by_topic.get(topics.source, [])
                 committed = await committed_offsets(admin, topics.consumer_group, source)
             self._require_topics(selection.destinations, by_topic)
-            customers = await self._customers(by_topic.get(topics.customers, []))
+            customers = await self._customers()
             table = build_routing_table(self._settings, self._topics.keys())
             planner = Planner(table, customers, selection, topics.max_message_bytes)
             async with consumer_client(self._settings) as consumer:
@@ -132,12 +133,11 @@ class Replayer:
                 "start a worker of this configuration first, which makes them."
             )
 
-    async def _customers(self, partitions: list[TopicPartition]) -> CustomerIndex:
+    async def _customers(self) -> CustomerIndex:
         index = CustomerIndex()
-        async with consumer_client(self._settings) as consumer:
-            async for record in scan(consumer, await whole_spans(consumer, partitions)):
-                if record.key is not None:
-                    index.restore(record.key.decode("utf-8", "replace"), record.value)
+        async for record in read_topic(self._settings, self._settings.topics.customers):
+            if record.key is not None:
+                index.restore(record.key.decode("utf-8", "replace"), record.value)
         return index
 
 
