@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format chaos bench lock clean
+.PHONY: install demo test lint format chaos bench lock lint-deploy clean
 
 install: $(STAMP)
 
@@ -46,6 +46,10 @@ lock:
 	echo 'setuptools>=77' | $(COMPILE) --extra fast --constraint requirements.lock \
 		--output-file requirements-image.lock pyproject.toml -
 	$(COMPILE) --output-file deploy/lint.lock deploy/lint.in
+
+# Dockerfile, alert rules, systemd unit, chart and manifests, each by the tool for it; installs those tools in .cache.
+lint-deploy:
+	PYTHON=$(PYTHON) deploy/lint.sh $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
