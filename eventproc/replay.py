@@ -114,12 +114,14 @@ class SendProgress:
 
     Of the first ``events`` every copy is acknowledged; ``last`` is the last of these. ``written`` copies are
     acknowledged in all, ``in_doubt`` were handed over and not acknowledged: each may be written or not.
+    Who sets ``is_stopping`` has no more handed over.
     """
 
     events: int = 0
     last: Source | None = None
     written: int = 0
     in_doubt: int = 0
+    is_stopping: bool = False
 
 
 class Planner:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from types import FrameType
 from typing import Any, Final, Protocol
 
 import click
@@ -171,27 +172,35 @@ def _send(source: Source, plan: ReplayPlan, asked: _Asked) -> _Done:
         done.code = ExitCode.CHECK_FAILED
         return done
     done.is_sent = True
-    with _bar("sending", len(plan.copies)) as update, _terminable():
+    with _bar("sending", len(plan.copies)) as update, _stopped_by_signals(done.progress):
         try:
             asyncio.run(source.send(plan, done.at, done.progress, lambda: update(done.progress.events, None)))
         except BrokerUnavailableError as error:
             done.problem, done.code = str(error), ExitCode.BROKER_UNAVAILABLE
         except KeyboardInterrupt:
-            done.problem, done.code = "Interrupted.", ExitCode.CHECK_FAILED
+            done.progress.is_stopping = True
     if done.problem is None and done.progress.events < len(plan.copies):
-        done.problem = "The anchor's topic does not hold all of it any more."
+        gone = "The anchor's topic does not hold all of it any more."
+        done.problem = "Interrupted." if done.progress.is_stopping else gone
         done.code = ExitCode.CHECK_FAILED
     return done
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does: it says how far it came."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _stopped_by_signals(progress: SendProgress) -> Iterator[None]:
+    """Ctrl-C or SIGTERM: hand over no more and wait for what is under way. The second one waits no longer."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if progress.is_stopping:
+            signal.default_int_handler(number, frame)
+        progress.is_stopping = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

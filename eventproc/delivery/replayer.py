@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from eventproc.customer_index import CustomerIndex
 from eventproc.delivery.bounded_kafka import (
@@ -112,6 +113,8 @@ class Replayer:
             ):
                 window = SendWindow(producer, progress, on_progress)
                 async for record in records:
+                    if progress.is_stopping:
+                        break
                     destinations = plan.copies.get(Place(record.partition, record.offset))
                     if destinations is not None:
                         copies = copies_of(
@@ -160,8 +163,12 @@ class SendWindow:
         futures: list[asyncio.Future[Any]] = []
         self._events.append((source, futures))
         for copy in copies:
-            future = await within(ANSWER_SECONDS, self._producer.send(*copy))
             self._progress.in_doubt += 1
+            try:
+                future = await within(ANSWER_SECONDS, self._producer.send(*copy))
+            except KafkaError:
+                self._progress.in_doubt -= 1
+                raise
             future.add_done_callback(self._acknowledged)
             futures.append(future)
         while len(self._events) > MAX_UNACKNOWLEDGED:

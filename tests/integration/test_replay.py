@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.conftest import StartWorker
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
-from tests.servers.command import eventproc
+from tests.servers.command import command, environment, eventproc
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver
@@ -184,3 +186,54 @@ async def test_what_no_worker_has_routed_yet_comes_by_itself_once(  # noqa: PLR0
     assert redriven == {f"e{n}": n < 30 for n in (25, 26, 27, 28, 29, 30, 35)}
     missing = await stage.replay("--transaction", "nobody", code=1)
     assert missing["events"] == 0
+
+
+async def routed_without_a_worker(broker: Broker, stage: Stage, count: int) -> None:
+    """As if workers had been there: topics, source records, and the group's place behind them."""
+    topics = {
+        stage.names.topic(one): 2 for one in ("callback-api", "client.acme.sep24", "client.other.sep24")
+    }
+    await broker.create_topics({**topics, stage.names.source: 1})
+    published = [event(n, f"t{n % 50}", "acme", stage.now_ms - HOUR_MS + n) for n in range(count)]
+    await broker.publish(stage.names.source, published)
+    group = AIOKafkaConsumer(
+        bootstrap_servers=broker.bootstrap, group_id=stage.names.consumer_group, enable_auto_commit=False
+    )
+    await group.start()
+    try:
+        source = TopicPartition(stage.names.source, 0)
+        group.assign([source])
+        await group.commit({source: count})
+    finally:
+        await group.stop()
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupted_it_says_exactly_how_far_it_came(
+    apache_kafka: Broker, names: Names, tmp_path: Path, signal_: signal.Signals
+) -> None:
+    async with Receiver() as nobody:
+        stage = Stage(apache_kafka, names, nobody, nobody, tmp_path)
+        await routed_without_a_worker(apache_kafka, stage, 20_000)
+        topic = names.topic("callback-api")
+        process = await asyncio.create_subprocess_exec(
+            *command("replay", "--since", "2h", "--destination", "callback-api", "--yes", "--json"),
+            env=environment(stage.env),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        while not sum((await apache_kafka.end_offsets(topic)).values()):
+            assert process.returncode is None
+        process.send_signal(signal_)
+        stdout, stderr = await asyncio.wait_for(process.communicate(), SOON_SECONDS)
+        assert process.returncode == 1, stderr
+    told = json.loads(stdout)
+    assert told["problem"] == "Interrupted."
+    found = {record.headers["event-id"].decode() for record in await apache_kafka.read_all(topic)}
+    assert 0 < len(found) < 20_000, "it was in the middle"
+    assert (told["written"], told["in_doubt"]) == (len(found), 0), "what was under way is waited for"
+    whole = [f"e{n}" for n in range(told["whole_events"])]
+    assert set(whole) == found
+    assert told["last_whole"]["offset"] == told["whole_events"] - 1
+    assert b"run it again with --since" in stderr

@@ -14,15 +14,25 @@ from tests.servers.worker import CHECKOUT
 _SECONDS = 60.0
 
 
+def command(*arguments: str) -> list[str]:
+    """The program and its arguments."""
+    return [str(Path(sys.executable).with_name("eventproc")), *arguments]
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Exactly this, and what a process needs to run at all."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **env}
+
+
 async def eventproc(
     directory: Path, env: Mapping[str, str], *arguments: str, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """``eventproc …`` with exactly the environment given; it has to end with this exit code."""
     done = await asyncio.to_thread(
         subprocess.run,
-        [str(Path(sys.executable).with_name("eventproc")), *arguments],
+        command(*arguments),
         cwd=directory,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **env},
+        env=environment(env),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

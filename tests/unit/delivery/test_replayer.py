@@ -21,6 +21,7 @@ class FakeProducer:
     sent: list[bytes | None] = field(default_factory=list)
     futures: list[asyncio.Future[Any]] = field(default_factory=list)
     refuses: bool = False
+    holds: bool = False
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
@@ -28,6 +29,8 @@ class FakeProducer:
         if self.refuses:
             raise NotEnoughReplicasError
         self.sent.append(value)
+        if self.holds:
+            await asyncio.Event().wait()
         self.futures.append(asyncio.get_running_loop().create_future())
         return self.futures[-1]
 
@@ -117,3 +120,13 @@ async def test_what_the_producer_does_not_take_is_not_counted() -> None:
     with pytest.raises(NotEnoughReplicasError):
         await world.send(0)
     assert world.progress == SendProgress()
+
+
+async def test_what_was_handed_over_when_it_was_broken_off_is_in_doubt() -> None:
+    world = World()
+    world.producer.holds = True
+    sending = asyncio.ensure_future(world.send(0))
+    await settle()
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert (len(world.producer.sent), world.progress.in_doubt) == (1, 1)
