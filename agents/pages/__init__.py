@@ -25,17 +25,19 @@ PAGES: Final[dict[str, type]] = {
     "/health/ready": Ready,
     "/metrics": Metrics,
     "/destinations/": Destinations,
-    "/destinations/{id}": OneDestination,
-    "/destinations/{id}/{what:pause|resume}": PauseDestination,
+    "/destinations/{id:[^/]+}": OneDestination,
+    "/destinations/{id:[^/]+}/{what:pause|resume}": PauseDestination,
     "/transactions/": Transactions,
-    "/transactions/{id}": Transactions,
+    "/transactions/{id:[^/]+}": Transactions,
     "/dead-letters/": DeadLetters,
     "/dead-letters/redrive": Redrive,
-    "/dead-letters/{destination}/{event_id}": DeadLetter,
+    "/dead-letters/{destination:[^/]+}/{event_id:[^/]+}": DeadLetter,
     "/login": Login,
     "/logout": Logout,
     "/static/{name}": Static,
 }
+"""Path to page. Names may hold braces, which aiohttp's own pattern leaves out."""
+
 FAUST_PAGES: Final = {"/stats": "faust.web.apps.stats:blueprint"}
 """``/stats/`` and ``/stats/assignment/``: counters of Faust's sensors, and this worker's partitions."""
 

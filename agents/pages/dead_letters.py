@@ -8,7 +8,6 @@ sent and how is `eventproc deadletter redrive`'s: the same plan, the same sender
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
@@ -184,8 +183,8 @@ def _key_text(entry: Entry) -> str:
 
 def _key(text: str) -> bytes:
     try:
-        return base64.urlsafe_b64decode(text)
-    except (binascii.Error, ValueError):
+        return base64.b64decode(text, altchars=b"-_", validate=True)
+    except ValueError:
         raise web.HTTPBadRequest(text="That is no dead letter's key.") from None
 
 

@@ -39,15 +39,15 @@ class Destinations(Page):
     """All of them. As JSON all that fit the filter; as HTML a page of them."""
 
     async def get(self, request: web.Request) -> Any:
-        """Filtered by ``state`` and by ``name``, which is part of an id; ordered by ``sort``."""
+        """Filtered by ``state`` and by ``q``, which is part of an id; ordered by ``sort``."""
         app, parts, query = self.app, self.app.parts, request.query
         now, highwater = app.desk.wall(), app.highwater()
-        state, name = query.get("state", ""), query.get("name", "").strip()
+        state, part = query.get("state", ""), query.get("q", "").strip()
         sort = query.get("sort", "")
         found = [
             describe(engine, highwater, parts.history, now)
             for id_, engine in parts.engines.items()
-            if name.lower() in id_.lower()
+            if part.lower() in id_.lower()
         ]
         found = [one for one in found if not state or one["condition"] == state]
         found.sort(key=lambda one: one["id"])
@@ -59,7 +59,7 @@ class Destinations(Page):
             found,
             page=page,
             total=len(parts.engines),
-            asked={"state": state, "name": name, "sort": sort if sort in SORTS else "condition"},
+            asked={"state": state, "part": part, "sort": sort if sort in SORTS else "condition"},
             conditions=[condition.value for condition in Condition],
         )
 

@@ -92,10 +92,10 @@ def duration(seconds: float | None) -> Shown:
 
 
 def rate(per_second: float) -> Shown:
-    """Three digits at most behind the point; what is there at all is not shown as zero."""
-    if 0 < per_second < 0.001:
-        return Shown("< 0.001")
-    return Shown(f"{per_second:,.3f}".rstrip("0").rstrip(".") if per_second < 10 else f"{per_second:,.0f}")
+    """Two digits at most behind the point; what is there at all is not shown as zero."""
+    if 0 < per_second < 0.01:
+        return Shown("< 0.01")
+    return Shown(f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2f}".rstrip("0").rstrip("."))
 
 
 def number(value: int | None) -> Shown:
@@ -103,11 +103,12 @@ def number(value: int | None) -> Shown:
     return Shown("–" if value is None else f"{value:,}")
 
 
-def moment(value: str | None) -> Shown:
-    """ISO-8601 in UTC, to be read: ``2026-11-24 10:00:00``."""
-    return (
-        Shown("–") if not value else excerpt(value.replace("T", " ").removesuffix("Z").partition(".")[0], 40)
-    )
+def moment(value: str | None, digits: int = 0) -> Shown:
+    """ISO-8601 in UTC, to be read: ``2026-11-24 10:00:00``, with so many digits of a second."""
+    if not value:
+        return Shown("–")
+    whole, _, rest = value.replace("T", " ").removesuffix("Z").partition(".")
+    return excerpt(f"{whole}.{rest[:digits]}" if digits else whole, 40)
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from agents.wiring import create_app
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers
@@ -137,8 +138,6 @@ class Site:
 
     async def get(self, path: str, **headers: str) -> aiohttp.ClientResponse:
         """As a browser; nothing is followed. ``path`` is sent as it is."""
-        from yarl import URL
-
         return await self.client.get(
             URL(path, encoded=True), headers=BROWSER | headers, allow_redirects=False
         )
@@ -154,8 +153,6 @@ class Site:
 
     async def json(self, path: str, **headers: str) -> Any:
         """As a program."""
-        from yarl import URL
-
         answer = await self.client.get(URL(path, encoded=True), headers=headers)
         assert answer.content_type == "application/json"
         return json.loads(await answer.text())
@@ -164,8 +161,6 @@ class Site:
         self, path: str, fields: Mapping[str, Any] | list[tuple[str, str]] | None = None, **headers: str
     ) -> aiohttp.ClientResponse:
         """As a browser's form."""
-        from yarl import URL
-
         return await self.client.post(
             URL(path, encoded=True),
             data=aiohttp.FormData(dict(fields) if isinstance(fields, Mapping) else fields or [("", "")]),
