@@ -1,6 +1,5 @@
 # eventproc: the worker and the command line, about 100 MB beside Python. Runs as user 10001 on a read-only file system; it writes
 # only below /tmp (an empty folder of Faust's; private copies of TLS stores): give it a tmpfs there.
-# The extra `jks` (truststores in the old Java format) is not in it: convert them to PKCS12.
 ARG PYTHON=3.12.12-slim-bookworm
 
 FROM python:${PYTHON} AS build

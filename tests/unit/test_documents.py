@@ -68,7 +68,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 @each_document
 def test_every_make_target_exists(path: Path) -> None:
     makefile = (CHECKOUT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert {command.split()[1] for command in _commands(path, "make")} <= targets
 
 
@@ -113,6 +113,7 @@ def test_every_key_exists(path: Path) -> None:
 @each_document
 def test_every_variable_exists(path: Path) -> None:
     known = {variable for key in all_keys().values() for variable in key.variables} | set(CONFIG_VARIABLES)
+    known |= {f"{variable}_FILE" for variable in known if variable.startswith("SECRET_")}
     text = "\n".join([*_inline_code(path), *(code for _, code in _blocks(path))])
     named = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]*", text))
     assert named - known - FOREIGN_NAMES == set()
