@@ -7,6 +7,7 @@
     ├── StrkeyError             a Stellar key or seed that is none
     ├── PayloadError            an event from which this destination's body cannot be built
     └── BrokerUnavailableError  Kafka did not answer within the bound
+        └── BrokerRefusedError  it answered, and does not let us in: no waiting helps
 
 What a receiver does (refuses, times out, answers 500) is no error but an outcome: see ``outcomes.py``.
 """
@@ -36,3 +37,7 @@ class PayloadError(EventprocError):
 
 class BrokerUnavailableError(EventprocError):
     """No Kafka broker answered within the bound."""
+
+
+class BrokerRefusedError(BrokerUnavailableError):
+    """Kafka does not let us in, as passwords, certificates or protocol are wrong; says which."""

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from eventproc.cli.context import CliContext, ExitCode, fail, print_warnings
 from eventproc.cli.dead_letter_text import printable
-from eventproc.errors import BrokerUnavailableError
+from eventproc.errors import BrokerRefusedError, BrokerUnavailableError
 from eventproc.times import read_time
 from settings import Settings
 
@@ -50,9 +50,11 @@ def load(context: CliContext) -> Settings:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Do it; when Kafka is away, the command ends here."""
+    """Do it; when Kafka is away or does not let us in, the command ends here."""
     try:
         return asyncio.run(work)
+    except BrokerRefusedError as error:
+        fail(printable(str(error)), ExitCode.USAGE)
     except BrokerUnavailableError as error:
         fail(printable(str(error)), ExitCode.BROKER_UNAVAILABLE)
 

@@ -15,10 +15,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from eventproc.delivery.kafka_access import Refused, ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.kafka_tls import KeyStoreError
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.topics import TopicError
-from eventproc.errors import BrokerUnavailableError
+from eventproc.errors import BrokerRefusedError, BrokerUnavailableError
 from settings import Settings
 
 CONNECT_SECONDS: Final = 15.0
@@ -40,15 +42,18 @@ def as_unavailable(settings: Settings) -> Iterator[None]:
     """What Kafka's clients raise becomes ours.
 
     Raises:
-        BrokerUnavailableError: Kafka did not answer, or refused.
+        BrokerRefusedError: Kafka does not let us in.
+        BrokerUnavailableError: Kafka did not answer, or refused something else.
     """
     try:
         yield
+    except KeyStoreError as error:
+        raise BrokerRefusedError(str(error)) from error
     except (KafkaError, OSError, TopicError, asyncio.TimeoutError) as error:
         problem = "no answer in time" if isinstance(error, asyncio.TimeoutError) else str(error)
         raise BrokerUnavailableError(
             f"Kafka at {settings.events.queue.kafka.bootstrap_server}: {problem or type(error).__name__}. "
-            "Check events.queue.kafka.bootstrap_server and the security settings."
+            "Check events.queue.kafka.bootstrap_server."
         ) from error
 
 
@@ -57,7 +62,7 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
     """A connected admin client."""
     admin = AIOKafkaAdminClient(**connection_options(settings))
     try:
-        await within(CONNECT_SECONDS, admin.start())
+        await _connect(settings, admin.start())
         yield admin
     finally:
         await admin.close()
@@ -73,7 +78,7 @@ async def consumer_client(settings: Settings, **options: Any) -> AsyncIterator[A
         **{"max_partition_fetch_bytes": settings.topics.max_message_bytes} | options,
     )
     try:
-        await within(CONNECT_SECONDS, consumer.start())
+        await _connect(settings, consumer.start())
         yield consumer
     finally:
         await consumer.stop()
@@ -85,11 +90,22 @@ async def producer_client(
 ) -> AsyncIterator[RecordProducer]:
     """A connected producer; see ``RecordProducer`` for ``ordered_topics``."""
     producer = RecordProducer(settings, ordered_topics)
-    await within(CONNECT_SECONDS, producer.start())
+    await _connect(settings, producer.start())
     try:
         yield producer
     finally:
         await producer.stop()
+
+
+async def _connect(settings: Settings, start: Awaitable[Any]) -> None:
+    """Start a client; what aiokafka takes for an absent broker may be one that refuses."""
+    try:
+        await within(CONNECT_SECONDS, start)
+    except (KafkaError, OSError, asyncio.TimeoutError):
+        access = await ask_for_access(settings)
+        if isinstance(access, Refused):
+            raise BrokerRefusedError(f"Kafka does not let us in: {access.problem}.") from None
+        raise
 
 
 async def all_partitions(admin: AIOKafkaAdminClient) -> dict[str, list[TopicPartition]]:

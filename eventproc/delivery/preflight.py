@@ -1,4 +1,8 @@
-"""What a worker looks at before it starts, so that a wrong environment is one line and an exit code."""
+"""What a worker looks at before it starts, so that a wrong environment is one line and an exit code.
+
+A Kafka that refuses is no reason to wait: wrong passwords, certificates and protocols end the worker at once,
+with the code of a wrong configuration, as no restart mends them. A Kafka that does not answer is waited for.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,11 @@ import asyncio
 import errno
 import socket
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from typing_extensions import assert_never
 
-from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.kafka_access import LetIn, Refused, Unreachable, ask_for_access
 from eventproc.delivery.topics import TopicError, TopicPlan, declare_topics
 from settings import Settings
 
@@ -25,7 +28,7 @@ async def preflight(settings: Settings, plans: list[TopicPlan], web_host: str, w
     """Events switched on, web port free, Kafka reachable, topics there.
 
     Raises:
-        SystemExit: 2 for the first two, 3 when Kafka does not answer within
+        SystemExit: 2 for the first two and when Kafka does not let us in, 3 when it does not answer within
             ``consumer.connect_attempts_seconds``, 1 when it will not make a topic. The reason was printed.
     """
     if not settings.events.enabled:
@@ -50,20 +53,20 @@ async def _wait_for_kafka(settings: Settings) -> None:
     deadline = loop.time() + bound
     told = False
     while True:
-        admin = AIOKafkaAdminClient(**connection_options(settings))
-        try:
-            await admin.start()
-        except (KafkaError, OSError, ValueError) as error:
-            problem = str(error) or type(error).__name__
-        else:
-            return
-        finally:
-            await admin.close()
+        match await ask_for_access(settings):
+            case LetIn():
+                return
+            case Refused(problem):
+                _stop(EXIT_CONFIGURATION, f"Kafka does not let us in: {problem}.")
+            case Unreachable(problem):
+                pass
+            case other:
+                assert_never(other)
         if loop.time() + RETRY_SECONDS > deadline:
             _stop(
                 EXIT_BROKER,
                 f"no Kafka broker answered at {servers} within {bound:g} s ({problem}). "
-                "Check events.queue.kafka.bootstrap_server and the security settings.",
+                "Check events.queue.kafka.bootstrap_server.",
             )
         if not told:
             sys.stderr.write(f"eventproc: waiting up to {bound:g} s for Kafka at {servers}: {problem}\n")
@@ -82,6 +85,6 @@ def _port_problem(host: str, port: int) -> str | None:
     return None
 
 
-def _stop(code: int, message: str) -> None:
+def _stop(code: int, message: str) -> NoReturn:
     sys.stderr.write(f"eventproc: {message}\n")
     raise SystemExit(code)

@@ -1,0 +1,64 @@
+"""What is asked of a single broker by aiokafka's own connection (0.14), which is not in its manual.
+
+Its clients try the servers one after the other, write to the log why each was passed over, and raise only
+"Unable to bootstrap" (aiokafka/client.py, ``bootstrap``). Proof: tests/integration/test_kafka_security.py,
+where every refusal is told by its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import IllegalSaslStateError
+from aiokafka.protocol.admin import SaslHandShakeRequest
+from aiokafka.protocol.metadata import MetadataRequest
+
+
+async def ask_brokers(host: str, port: int, seconds: float, **options: Any) -> frozenset[tuple[str, int]]:
+    """Host and port of all brokers as they advertise themselves, asked as a user of Kafka.
+
+    Args:
+        host: of the broker asked.
+        port: of the broker asked.
+        seconds: for the whole.
+        options: as every client gets them, without ``bootstrap_servers``.
+
+    Raises:
+        KafkaError, OSError, ValueError, asyncio.TimeoutError: what came of it instead.
+    """
+
+    async def ask() -> frozenset[tuple[str, int]]:
+        connection = await _connect(host, port, seconds, **options)
+        try:
+            metadata = await connection.send(MetadataRequest([]))
+        finally:
+            connection.close()
+        return frozenset((broker[1], broker[2]) for broker in metadata.brokers)
+
+    return await asyncio.wait_for(ask(), seconds)
+
+
+async def ask_mechanisms(host: str, port: int, seconds: float, **options: Any) -> list[str]:
+    """The mechanisms of SASL that the broker takes, none where it asks for no login.
+
+    ``options`` are those of ``ask_brokers`` without SASL.
+
+    Raises:
+        KafkaError, OSError, asyncio.TimeoutError: it does not say.
+    """
+
+    async def ask() -> list[str]:
+        connection = await _connect(host, port, seconds, **options)
+        try:
+            answer = await connection.send(SaslHandShakeRequest("PLAIN"))
+        finally:
+            connection.close()
+        return [] if answer.error_code == IllegalSaslStateError.errno else sorted(answer.enabled_mechanisms)
+
+    return await asyncio.wait_for(ask(), seconds)
+
+
+async def _connect(host: str, port: int, seconds: float, **options: Any) -> AIOKafkaConnection:
+    return await create_conn(host, port, request_timeout_ms=int(seconds * 1000), **options)
