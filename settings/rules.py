@@ -63,8 +63,30 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
                     f"{prefix}.{name}", wrong, f"{variable} in the environment or .env", looked_at=(protocol,)
                 )
     if kafka.uses_ssl:
-        for name in ("ssl_keystore_location", "ssl_truststore_location"):
-            yield from _missing_file(f"{prefix}.{name}", getattr(kafka, name), (protocol,))
+        stores = ["ssl_keystore_location", *(["ssl_truststore_location"] if kafka.ssl_verify_cert else [])]
+        for name in stores:
+            yield from _missing_store(f"{prefix}.{name}", getattr(kafka, name), (protocol,))
+    yield from _weak_kafka(settings)
+
+
+def _missing_store(key: str, path: Path | None, looked_at: tuple[str, ...]) -> Iterator[Finding]:
+    if path is not None and str(path).startswith("classpath:"):
+        wrong = f"{path} is inside the Anchor Platform's jar, which is not here"
+        yield Finding(key, wrong, "the path of a copy of that file", looked_at)
+    else:
+        yield from _missing_file(key, path, looked_at)
+
+
+def _weak_kafka(settings: Settings) -> Iterator[Finding]:
+    prefix, kafka = "events.queue.kafka", settings.events.queue.kafka
+    if kafka.uses_ssl and not kafka.ssl_verify_cert:
+        wrong = "is false: whoever stands between here and the brokers can read and change everything"
+        right = "true, with the authority's trust store"
+        yield Finding(f"{prefix}.ssl_verify_cert", wrong, right, is_warning=True)
+    if kafka.uses_sasl and not kafka.uses_ssl:
+        read = "the password and all events" if kafka.sasl_mechanism == "PLAIN" else "all events"
+        wrong = f"is {kafka.security_protocol} with {kafka.sasl_mechanism}: {read} cross the network readable"
+        yield Finding(f"{prefix}.security_protocol", wrong, "SASL_SSL", is_warning=True)
 
 
 def _callback_api(settings: Settings) -> Iterator[Finding]:

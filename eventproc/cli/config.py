@@ -6,7 +6,8 @@ import json
 
 import click
 
-from eventproc.cli.context import CliContext, print_warnings
+from eventproc.cli.context import CliContext, ExitCode, fail, print_warnings
+from settings import Settings
 from settings.overview import Entry, overview
 
 
@@ -20,6 +21,7 @@ def config() -> None:
 def check(context: CliContext) -> None:
     """Report every mistake and every warning. Exits with 2 when there is a mistake."""
     settings = context.load()
+    _check_kafka_stores(settings)
     print_warnings(settings)
     if not settings.events.enabled:
         click.echo("events.enabled is false: a worker says so and stops. Set EVENTS_ENABLED=true.", err=True)
@@ -44,6 +46,18 @@ def show(context: CliContext, *, as_json: bool) -> None:
         for line in _as_lines(entries):
             click.echo(line)
     print_warnings(settings)
+
+
+def _check_kafka_stores(settings: Settings) -> None:
+    """A worker opens them at its start, and ends there when it cannot."""
+    if not settings.events.queue.kafka.uses_ssl:
+        return
+    from eventproc.delivery.kafka_tls import KeyStoreError, kafka_ssl_context  # noqa: PLC0415 - only with TLS
+
+    try:
+        kafka_ssl_context(settings.events.queue.kafka)
+    except KeyStoreError as error:
+        fail(str(error), ExitCode.USAGE)
 
 
 def _as_object(entry: Entry) -> dict[str, object]:

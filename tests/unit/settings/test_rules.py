@@ -153,6 +153,63 @@ def test_a_missing_key_store_is_a_problem_where_tls_is_used(
     loading.load(env=env | {"EVENTS_QUEUE_KAFKA_SECURITY_PROTOCOL": "SSL"})
 
 
+@pytest.mark.parametrize("name", ["ssl_keystore_location", "ssl_truststore_location"])
+def test_a_store_inside_the_anchor_platforms_jar_is_asked_for_as_a_file(loading: Loading, name: str) -> None:
+    location = "classpath:common/secrets/kafka.keystore.jks"
+    env = {
+        f"EVENTS_QUEUE_KAFKA_{name.upper()}": location,
+        "EVENTS_QUEUE_KAFKA_SECURITY_PROTOCOL": "SSL",
+    }
+
+    problem = loading.problem(env=env)
+
+    assert problem.wrong == f"{location} is inside the Anchor Platform's jar, which is not here"
+    assert problem.right == "the path of a copy of that file"
+
+
+def test_no_trust_store_is_needed_where_nothing_is_verified_and_that_warns(
+    loading: Loading, tmp_path: Path
+) -> None:
+    found = loading.load(
+        env={
+            "EVENTS_QUEUE_KAFKA_SSL_TRUSTSTORE_LOCATION": str(tmp_path / "nowhere.p12"),
+            "EVENTS_QUEUE_KAFKA_SSL_VERIFY_CERT": "false",
+            "EVENTS_QUEUE_KAFKA_SECURITY_PROTOCOL": "SSL",
+        }
+    )
+
+    assert keys(found.warnings) == ["events.queue.kafka.ssl_verify_cert"]
+    assert "can read and change everything" in found.warnings[0].wrong
+
+
+@pytest.mark.parametrize(
+    ("protocol", "mechanism", "readable"),
+    [
+        ("SASL_PLAINTEXT", "PLAIN", "the password and all events"),
+        ("SASL_PLAINTEXT", "SCRAM-SHA-512", "SCRAM-SHA-512: all events"),
+        ("SASL_SSL", "PLAIN", None),
+        ("SASL_SSL", "SCRAM-SHA-256", None),
+    ],
+)
+def test_a_login_without_tls_warns(
+    loading: Loading, protocol: str, mechanism: str, readable: str | None
+) -> None:
+    found = loading.load(
+        env={
+            "EVENTS_QUEUE_KAFKA_SECURITY_PROTOCOL": protocol,
+            "EVENTS_QUEUE_KAFKA_SASL_MECHANISM": mechanism,
+            "SECRET_EVENTS_QUEUE_KAFKA_USERNAME": "u",
+            "SECRET_EVENTS_QUEUE_KAFKA_PASSWORD": "p",
+        }
+    )
+
+    if readable is None:
+        assert found.warnings == ()
+    else:
+        assert keys(found.warnings) == ["events.queue.kafka.security_protocol"]
+        assert readable in found.warnings[0].wrong
+
+
 def test_a_client_key_needs_its_certificate_and_both_must_be_there(loading: Loading, tmp_path: Path) -> None:
     (tmp_path / "key.pem").touch()
     env = {
