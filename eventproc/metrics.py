@@ -41,6 +41,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_invalid_total": "How many records could not be read?",
     "eventproc_unbuildable_total": "How many events had a SEP that no client body exists for?",
     "eventproc_source_lag": "How many records of the anchor's topic are not routed?",
+    "eventproc_ready": "Does this worker take part in the work? 1: yes, as /health/ready says.",
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
     "eventproc_timeline_dropped_total": "How many entries of timelines did Kafka not take in time?",
 }
@@ -66,6 +67,7 @@ class Sources:
     stuck_seconds: Callable[[], float]
     wall: Callable[[], float]
     timeline_dropped: Callable[[], int] = lambda: 0
+    is_ready: Callable[[], bool] = lambda: True
 
 
 class EventprocCollector(Collector):
@@ -82,6 +84,9 @@ class EventprocCollector(Collector):
         yield _histogram("eventproc_delivery_seconds", [(e, e.stats.delivery_latency) for e in engines])
         yield from self._gauges(engines)
         yield from self._router()
+        ready = GaugeMetricFamily("eventproc_ready", QUESTIONS["eventproc_ready"])
+        ready.add_metric([], self._sources.is_ready())
+        yield ready
         stuck = GaugeMetricFamily("eventproc_stuck_seconds", QUESTIONS["eventproc_stuck_seconds"])
         stuck.add_metric([], self._sources.stuck_seconds())
         yield stuck

@@ -70,4 +70,5 @@ def _sources(app: Any) -> Sources:
         stuck_seconds=lambda: parts.watch.stuck_seconds,
         wall=time.time,
         timeline_dropped=lambda: 0 if parts.journal is None else parts.journal.dropped,
+        is_ready=lambda: not not_ready(app),
     )

@@ -35,17 +35,25 @@ NAMES = {
     "eventproc_invalid_total",
     "eventproc_unbuildable_total",
     "eventproc_source_lag",
+    "eventproc_ready",
     "eventproc_stuck_seconds",
     "eventproc_timeline_dropped_total",
 }
 
 
-def scrape(engine: Engine, wall: float) -> dict[str, float]:
+def scrape(engine: Engine, wall: float, *, is_ready: bool = True) -> dict[str, float]:
     stats = RouterStats(invalid=3, unbuildable=1)
     stats.matches[ClientMatch.UNKNOWN_CUSTOMER] = 2
     router = SimpleNamespace(stats=stats, partitions={})
     registry = CollectorRegistry()
-    sources = Sources(lambda: [engine], router, lambda: {PARTITION: 5}.get, lambda: 1.5, lambda: wall)
+    sources = Sources(
+        lambda: [engine],
+        router,
+        lambda: {PARTITION: 5}.get,
+        lambda: 1.5,
+        lambda: wall,
+        is_ready=lambda: is_ready,
+    )
     registry.register(EventprocCollector(sources))
     text = generate_latest(registry).decode()
     return {
@@ -86,6 +94,8 @@ async def test_a_scrape_tells_what_happened() -> None:
     assert seen["eventproc_routed_total[unknown_customer]"] == 2
     assert seen["eventproc_invalid_total"] == 3
     assert seen["eventproc_stuck_seconds"] == 1.5
+    assert seen["eventproc_ready"] == 1
+    assert scrape(world.engine, 0.0, is_ready=False)["eventproc_ready"] == 0
 
 
 async def test_every_metric_is_in_a_scrape() -> None:
