@@ -193,6 +193,7 @@ def test_metrics_are_scraped_where_they_are_under_the_job_that_alerts_know() -> 
     monitor = found["PodMonitor"]["spec"]
     (endpoint,) = monitor["podMetricsEndpoints"]
     assert (endpoint["port"], endpoint["path"]) == ("web", "/metrics")
+    assert endpoint["authorization"]["credentials"] == {"name": "anchor-secrets", "key": "web-admin-token"}
     labels = found["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
     assert labels[monitor["jobLabel"]] == "eventproc"
 
