@@ -71,7 +71,8 @@ class DeadLetter(Page):
         """Show it."""
         operator = OPERATOR.get()
         key = destination_key(DestinationId(destination), event_id)
-        window = await self.app.desk.letters.read(lambda one: operator is not None and one == key)
+        desk: Desk = self.app.desk
+        window = await (desk.recent_letters() if operator is None else desk.letters.read(key.__eq__))
         entry = next((one for one in window.entries if one.key == key), None)
         if entry is None:
             raise web.HTTPNotFound(text="No dead letter of this event waits. It may have been redriven.")

@@ -88,7 +88,14 @@ class OneDestination(Page):
             "last_hour": hour._asdict(),
             "last_errors": _errors(engine),
         }
-        return self.answer(request, "destination.html", facts, sparkline=sparkline(hour))
+        asked = request.query.get("asked")
+        return self.answer(
+            request,
+            "destination.html",
+            facts,
+            sparkline=sparkline(hour),
+            asked=asked if asked in {"pause", "resume"} else None,
+        )
 
 
 class PauseDestination(Page):
@@ -102,9 +109,8 @@ class PauseDestination(Page):
         destination = engine.destination.id
         await self.app.desk.set_paused(destination, what == "pause", pause.by, pause.reason)
         log.info("destination.asked", destination=destination, what=what, by=by, address=request.remote)
-        return self.see_other(
-            request, address("/destinations/", destination) or "/destinations/", {"asked": what}
-        )
+        path = address("/destinations/", destination)
+        return self.see_other(request, f"{path}?asked={what}" if path else "/destinations/", {"asked": what})
 
 
 def _engine(app: Any, id_: str) -> Engine:

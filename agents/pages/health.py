@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
 
 from agents.pages.view import View, json_response
@@ -31,17 +33,36 @@ class Ready(View):
 
 
 class Metrics(View):
-    """Everything that is counted, in Prometheus' form."""
+    """Everything that is counted, in Prometheus' form.
+
+    With 2,500 destinations that is 9 MB and seconds of work: it stops for the deliveries after each metric,
+    and the text is made in a thread.
+    """
 
     def __post_init__(self) -> None:
-        """Register what a scrape reads."""
-        self.registry = CollectorRegistry()
-        self.registry.register(EventprocCollector(_sources(self.app)))
+        """What a scrape reads."""
+        self.collector = EventprocCollector(_sources(self.app))
 
     async def get(self, request: web.Request) -> Any:  # noqa: ARG002 - Faust's signature
         """One scrape."""
+        families = []
+        for family in self.collector.collect():
+            families.append(family)
+            await asyncio.sleep(0)
+        text = await asyncio.to_thread(generate_latest, _Collected(families))
         kind = CONTENT_TYPE_PLAIN_1_0_0.partition(";")[0]
-        return web.Response(body=generate_latest(self.registry), content_type=kind, charset="utf-8")
+        return web.Response(body=text, content_type=kind, charset="utf-8")
+
+
+class _Collected(CollectorRegistry):
+    """A registry of what was collected already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        super().__init__()
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 def not_ready(app: Any) -> list[str]:

@@ -157,7 +157,8 @@ async def test_our_own_form_does_it() -> None:
             PAUSE, {"form_token": token, "by": "night", "reason": "INC-7"}, Origin=origin
         )
         assert answer.status == 303
-        assert answer.headers["Location"] == "/destinations/client.acme.sep24"
+        assert answer.headers["Location"] == "/destinations/client.acme.sep24?asked=pause"
+        assert "asked to pause it" in await site.html(answer.headers["Location"])
         assert site.pauses == [("client.acme.sep24", True, "night", "INC-7")]
 
 
