@@ -29,6 +29,9 @@ from eventproc.identifiers import DestinationId
 from eventproc.records import read_origin
 from settings import Settings
 
+FETCH_BYTES: Final = 64 * 1024
+"""Of each partition only its oldest record is looked at; Kafka gives a larger one all the same."""
+
 MAX_DEAD_LETTER_RECORDS: Final = 10_000
 """Dead letters are counted by reading their topic; a longer one is left alone."""
 
@@ -45,8 +48,7 @@ async def read_status(settings: Settings, topics: Mapping[DestinationId, str]) -
             by_topic = await all_partitions(admin)
             wanted = [one for name in [source, *topics.values()] for one in by_topic.get(name, [])]
             committed = await committed_offsets(admin, settings.topics.consumer_group, wanted)
-        # One batch of each partition is enough to see its oldest record.
-        async with consumer_client(settings, max_partition_fetch_bytes=1) as consumer:
+        async with consumer_client(settings, max_partition_fetch_bytes=FETCH_BYTES) as consumer:
             spans = await whole_spans(consumer, wanted)
             left = {one: _remaining(one, spans, committed) for one in wanted}
             places = {one: rest.first_offset for one, rest in left.items() if rest.first_offset is not None}
@@ -102,6 +104,7 @@ async def _published_at(
             for one, records in (await consumer.getmany(*left, timeout_ms=POLL_MS)).items():
                 source = read_origin(records[0].headers).source
                 found[one] = records[0].timestamp if source is None else source.timestamp_ms
+                consumer.pause(one)
 
     await within(ANSWER_SECONDS, read())
     return found

@@ -28,6 +28,8 @@ from tests.servers.worker import WorkerProcess
 BUSINESS = DestinationId("callback-api")
 SOON_SECONDS = 60.0
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def event(number: int, transaction: str) -> Record:
     members = {
@@ -62,7 +64,6 @@ async def gauge(worker: WorkerProcess, name: str) -> float:
     return float(value)
 
 
-@pytest.mark.timeout(300)
 async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lost(  # noqa: PLR0917 - fixtures
     broker: Broker,
     names: Names,

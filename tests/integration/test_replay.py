@@ -24,6 +24,8 @@ from tests.servers.request_record import RequestRecord
 SOON_SECONDS = 60.0
 HOUR_MS = 3_600_000
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def event(number: int, transaction: str, client: str, timestamp_ms: int) -> Record:
     members = {
