@@ -17,6 +17,7 @@ from eventproc.errors import EventprocError
 from eventproc.events import EventType
 from eventproc.payloads import Sep
 from eventproc.strkey import encode_account
+from settings.clients import Client
 
 PREFIX: Final = "example-"
 MESSAGE: Final = "This is an example event. No money moves."
@@ -55,6 +56,11 @@ class Owner:
     name: str | None = None
     domain: str | None = None
     account: str | None = None
+
+
+def owner_of(client: Client) -> Owner:
+    """A client of the configuration, by all that routing may know it by."""
+    return Owner(client.name, next(iter(client.domains), None), next(iter(client.signing_keys), None))
 
 
 @dataclass(frozen=True, slots=True)

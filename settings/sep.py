@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, SecretStr
 
 from settings.checks import SECRET_SEED_VERSION, is_strkey, refusal
-from settings.fields import Count, Secret, Section, TextList, Url
+from settings.fields import Alias, Count, Secret, Section, TextList, Url
 
 
 def _check_seed(seed: SecretStr) -> SecretStr:
@@ -18,8 +18,9 @@ def _check_seed(seed: SecretStr) -> SecretStr:
 
 
 class Sep10Settings(Section):
-    """``sep10.*``: the key that signs requests to wallets."""
+    """``sep10.*``: the key that signs requests to wallets, and where wallets look for its public half."""
 
+    home_domains: Annotated[TextList, Alias("home_domain")]
     signing_seed: Annotated[
         Annotated[SecretStr, AfterValidator(_check_seed)] | None, Secret("SECRET_SEP10_SIGNING_SEED")
     ] = None

@@ -16,7 +16,7 @@ from eventproc.destinations.client_endpoint import client_endpoints
 from eventproc.destinations.routes import build_routing_table
 from eventproc.errors import EventprocError
 from eventproc.events import Event, EventType, decode
-from eventproc.example_events import Example, Owner, Wish, make_examples, teacher
+from eventproc.example_events import Example, Owner, Wish, make_examples, owner_of, teacher
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import Sep
 from settings import Settings
@@ -90,7 +90,8 @@ def for_endpoint(settings: Settings, client: Client | None, plan: Sequence[Plann
 
 
 def _examples(settings: Settings, client: Client | None, wish: Wish, count: int) -> list[Example]:
-    owner, now = _owner(client), datetime.now(timezone.utc)
+    owner = Owner() if client is None else owner_of(client)
+    now = datetime.now(timezone.utc)
     usual = Wish(
         wish.type, wish.sep or _usual_sep(wish.type, client), wish.kind, wish.status, wish.transaction_id
     )
@@ -103,13 +104,6 @@ def _examples(settings: Settings, client: Client | None, wish: Wish, count: int)
         for example in examples
         for one in (teacher(owner, sep, example, now=now, new_id=_new_id), example)
     ]
-
-
-def _owner(client: Client | None) -> Owner:
-    if client is None:
-        return Owner()
-    domain, account = next(iter(client.domains), None), next(iter(client.signing_keys), None)
-    return Owner(client.name, domain, account)
 
 
 def _usual_sep(type_: EventType, client: Client | None) -> Sep | None:

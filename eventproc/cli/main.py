@@ -11,6 +11,7 @@ from eventproc.cli.config import config
 from eventproc.cli.context import CliContext
 from eventproc.cli.deadletter import deadletter
 from eventproc.cli.destinations import destinations
+from eventproc.cli.doctor import doctor
 from eventproc.cli.listen import listen
 from eventproc.cli.replay import replay
 from eventproc.cli.send_example import send_example
@@ -45,6 +46,7 @@ def main(ctx: click.Context, config_path: Path | None) -> None:
 main.add_command(config)
 main.add_command(deadletter)
 main.add_command(destinations)
+main.add_command(doctor)
 main.add_command(listen)
 main.add_command(replay)
 main.add_command(send_example)

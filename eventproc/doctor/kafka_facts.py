@@ -1,0 +1,245 @@
+"""Asks Kafka for what the checks look at. Nothing is judged here, and nothing is changed in Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
+
+from eventproc.delivery.bounded_kafka import (
+    admin_client,
+    committed_offsets,
+    consumer_client,
+    whole_spans,
+    within,
+)
+from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.topics import TopicError
+from settings import Settings
+
+TOPIC_CONFIGS: Final = (
+    *("max.message.bytes", "retention.ms", "retention.bytes", "cleanup.policy"),
+    *("min.insync.replicas", "unclean.leader.election.enable"),
+)
+RETRY_SECONDS: Final = 0.2
+BROKER_CONFIGS: Final = ("offset.metadata.max.bytes", "offsets.retention.minutes")
+
+_TROUBLES: Final = (KafkaError, OSError, ValueError, TopicError, asyncio.TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """One topic; ``replicas`` is that of its partition with the fewest, ``configs`` None when not told."""
+
+    partitions: int
+    replicas: int
+    leaderless: int = 0
+    under_replicated: int = 0
+    configs: Mapping[str, str] | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition begins and ends, and the group's committed offset."""
+
+    begin: int
+    end: int
+    committed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaFacts:
+    """What Kafka told. Without an answer of any broker only ``servers`` is filled."""
+
+    servers: Mapping[str, str | None]
+    """``host:port`` to why it cannot be used, None if it can."""
+    brokers: int = 0
+    broker_configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    topics: Mapping[str, TopicFacts] = field(default_factory=dict)
+    positions: Mapping[TopicPartition, Position] = field(default_factory=dict)
+    members: int | None = None
+    group_problem: str | None = None
+    producer_problem: str | None = None
+    problem: str | None = None
+    """Why the rest is not known although a broker answers."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether no broker answers."""
+        return all(self.servers.values())
+
+
+async def ask_kafka(settings: Settings, topics: Collection[str], timeout_seconds: float) -> KafkaFacts:
+    """Everything about the cluster, these topics and the group; troubles are part of the answer."""
+    servers = settings.events.queue.kafka.bootstrap_servers
+    problems = await asyncio.gather(*(_problem_of(settings, one, timeout_seconds) for one in servers))
+    facts = KafkaFacts(dict(zip(servers, problems, strict=True)))
+    if facts.is_away:
+        return facts
+    try:
+        return await asyncio.wait_for(_ask(settings, topics, facts, timeout_seconds), timeout_seconds * 6)
+    except _TROUBLES as error:
+        return KafkaFacts(facts.servers, problem=_said(error))
+
+
+async def _problem_of(settings: Settings, server: str, timeout_seconds: float) -> str | None:
+    admin = AIOKafkaAdminClient(**connection_options(settings) | {"bootstrap_servers": server})
+    try:
+        await within(timeout_seconds, admin.start())
+    except _TROUBLES as error:
+        return _said(error)
+    finally:
+        with contextlib.suppress(*_TROUBLES):
+            await admin.close()
+    return None
+
+
+async def _ask(
+    settings: Settings, topics: Collection[str], facts: KafkaFacts, timeout_seconds: float
+) -> KafkaFacts:
+    async with admin_client(settings) as admin:
+        cluster = await within(timeout_seconds, admin.describe_cluster())
+        described = {one["topic"]: one for one in await within(timeout_seconds, admin.describe_topics(None))}
+        there = [name for name in topics if name in described]
+        configs = await _topic_configs(admin, there, timeout_seconds)
+        ids = [str(broker["node_id"]) for broker in cluster["brokers"]]
+        broker_configs = await _broker_configs(admin, ids, timeout_seconds)
+        members, group_problem = await _group(admin, settings.topics.consumer_group, timeout_seconds)
+    found = {name: _topic_facts(described[name], configs.get(name)) for name in there}
+    positions: Mapping[TopicPartition, Position] = {}
+    if group_problem is None:
+        partitions = [
+            TopicPartition(name, part["partition"])
+            for name in there
+            for part in described[name]["partitions"]
+        ]
+        positions = await _positions(settings, partitions)
+    return KafkaFacts(
+        facts.servers,
+        len(ids),
+        broker_configs,
+        found,
+        positions,
+        members,
+        group_problem,
+        await _producer_problem(settings, timeout_seconds),
+    )
+
+
+def _topic_facts(described: Any, configs: Mapping[str, str] | None) -> TopicFacts:
+    parts = described["partitions"]
+    error = for_code(described["error_code"]).__name__ if described["error_code"] else None
+    return TopicFacts(
+        len(parts),
+        min((len(part["replicas"]) for part in parts), default=0),
+        sum(part["leader"] < 0 for part in parts),
+        sum(len(part["isr"]) < len(part["replicas"]) for part in parts),
+        configs,
+        error,
+    )
+
+
+async def _topic_configs(
+    admin: AIOKafkaAdminClient, names: Iterable[str], timeout_seconds: float
+) -> Mapping[str, Mapping[str, str]]:
+    wanted = dict.fromkeys(TOPIC_CONFIGS)
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
+    return await _configs(admin, resources, timeout_seconds)
+
+
+async def _broker_configs(
+    admin: AIOKafkaAdminClient, ids: Iterable[str], timeout_seconds: float
+) -> Mapping[str, Mapping[str, str]]:
+    wanted = dict.fromkeys(BROKER_CONFIGS)
+    resources = [ConfigResource(ConfigResourceType.BROKER, id_, wanted) for id_ in ids]
+    return await _configs(admin, resources, timeout_seconds)
+
+
+async def _configs(
+    admin: AIOKafkaAdminClient, resources: list[ConfigResource], timeout_seconds: float
+) -> Mapping[str, Mapping[str, str]]:
+    """Name to its settings; nothing where one may not ask. The embedded broker hangs up at the question."""
+    if not resources:
+        return {}
+    try:
+        answers = await within(timeout_seconds, admin.describe_configs(resources))
+    except _TROUBLES:
+        return {}
+    return {
+        resource["resource_name"]: {
+            entry["config_names"]: entry["config_value"] or "" for entry in resource["config_entries"]
+        }
+        for answer in answers
+        for resource in answer.to_object()["resources"]
+        if not resource["error_code"]
+    }
+
+
+async def _group(
+    admin: AIOKafkaAdminClient, group: str, timeout_seconds: float
+) -> tuple[int | None, str | None]:
+    """How many workers it has, None when that is not told; and why it may not be used."""
+    try:
+        described = await within(timeout_seconds, _describe_group(admin, group))
+    except _TROUBLES as error:
+        # The embedded broker's answer cannot be read when there are members.
+        return None, _said(error) if isinstance(error, KafkaError) and _is_refusal(error) else None
+    if described["error_code"]:
+        return None, for_code(described["error_code"]).__name__
+    return len(described["members"]), None
+
+
+async def _describe_group(admin: AIOKafkaAdminClient, group: str) -> Any:
+    """A broker makes its offsets topic at the first question for a group, and has no answer until then."""
+    while True:
+        with contextlib.suppress(GroupCoordinatorNotAvailableError):
+            (answer,) = await admin.describe_consumer_groups([group])
+            (described,) = answer.to_object()["groups"]
+            if not (described["error_code"] and for_code(described["error_code"]).retriable):
+                return described
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _positions(
+    settings: Settings, partitions: list[TopicPartition]
+) -> Mapping[TopicPartition, Position]:
+    async with admin_client(settings) as admin:
+        committed = await committed_offsets(admin, settings.topics.consumer_group, partitions)
+    async with consumer_client(settings) as consumer:
+        spans = await whole_spans(consumer, partitions)
+    return {
+        one: Position(*spans[one], committed[one][0] if one in committed else None)
+        for one in partitions
+        if one in spans
+    }
+
+
+async def _producer_problem(settings: Settings, timeout_seconds: float) -> str | None:
+    """Why no idempotent producer is to be had: a right that is missing, or a broker that knows none."""
+    producer = AIOKafkaProducer(**connection_options(settings), enable_idempotence=True)
+    try:
+        await within(timeout_seconds, producer.start())
+    except _TROUBLES as error:
+        return _said(error)
+    finally:
+        with contextlib.suppress(*_TROUBLES):
+            await within(timeout_seconds, producer.stop())
+    return None
+
+
+def _is_refusal(error: KafkaError) -> bool:
+    return "Authorization" in type(error).__name__
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer in time"
+    return (str(error) or type(error).__name__)[:300]
