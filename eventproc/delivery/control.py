@@ -29,6 +29,7 @@ from eventproc.delivery.topic_reader import topic_reader
 from eventproc.delivery.topics import control_plan, declare_topics
 from eventproc.identifiers import DestinationId
 from eventproc.pauses import Pause, PauseBook, UnreadablePauseError, pause_value
+from eventproc.times import iso
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
@@ -119,8 +120,7 @@ async def set_paused(
     Raises:
         BrokerUnavailableError: Kafka did not answer, or refused; some of it may be in force all the same.
     """
-    at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-    value = pause_value(Pause(by, reason, at)) if paused else None
+    value = pause_value(Pause(by, reason, iso(datetime.now(timezone.utc)))) if paused else None
     with as_unavailable(settings):
         await within(ANSWER_SECONDS, declare_topics(settings, [control_plan(settings)]))
         async with producer_client(settings) as producer:
