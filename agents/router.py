@@ -28,6 +28,7 @@ from eventproc.delivery.producer import RecordProducer
 from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId
 from eventproc.payloads.platform_event import iso_timestamp
+from eventproc.payloads.spans import transaction_span
 from eventproc.records import (
     TRACEPARENT,
     Headers,
@@ -215,7 +216,7 @@ class Router(Service):
         route = self._table.route(event, index)
         self.stats.matches[route.match] += 1
         self._journal.routed(event, source, route)
-        headers = internal_headers(event, source, _traceparent(record.headers))
+        headers = internal_headers(event, source, _traceparent(record.headers), transaction_span(event))
         key = event.lane_key.encode("utf-8", "replace")
         yield from self._learned(route, index)
         for destination in route.destinations:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eventproc.events import Unreadable, decode
+from eventproc.payloads.spans import transaction_span
 from eventproc.records import Source, internal_headers
 from tests.servers.anchor_env import noncustodial_client
 
@@ -77,9 +78,8 @@ class Load:
             event = decode(self.value(number))
             assert not isinstance(event, Unreadable)
             source = Source("bench", number % SOURCE_PARTITIONS, number // SOURCE_PARTITIONS, now_ms)
-            yield LoadRecord(
-                transaction % partitions, event.lane_key.encode(), event.raw, internal_headers(event, source)
-            )
+            headers = internal_headers(event, source, span=transaction_span(event))
+            yield LoadRecord(transaction % partitions, event.lane_key.encode(), event.raw, headers)
 
 
 def client_name(number: int) -> str:

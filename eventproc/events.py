@@ -74,7 +74,8 @@ class Event(NamedTuple):
 
     ``sep`` is the transaction's own, else the event's, as text. ``transaction``, ``quote`` and ``customer``
     are the record's objects, None when absent or null; their values are str, bool, None, list, dict and
-    ``Number``, never int or float. ``raw`` is the record's value, untouched.
+    ``Number``, never int or float. ``raw`` is the record's value, untouched. ``is_plain``: there is no
+    number in it, so any JSON reader gives the same.
     """
 
     id: EventId
@@ -84,6 +85,7 @@ class Event(NamedTuple):
     quote: dict[str, Any] | None
     customer: dict[str, Any] | None
     raw: bytes
+    is_plain: bool = False
 
     @property
     def lane_key(self) -> LaneKey:
@@ -112,17 +114,23 @@ def decode(value: bytes | None) -> Event | Unreadable:
     """
     if not value:
         return Unreadable(InvalidReason.EMPTY, "the record has no value")
-    parsed = _parse(value)
+    try:
+        parsed = orjson.loads(value)
+        is_plain = _is_plain(parsed)
+    except orjson.JSONDecodeError:  # orjson also refuses half a surrogate pair and deep nesting
+        is_plain = False
+    if not is_plain:
+        parsed = _parse_exactly(value)
     if isinstance(parsed, Unreadable):
         return parsed
     if parsed is None:
         return Unreadable(InvalidReason.NULL, "the record's value is the literal null")
     if not isinstance(parsed, dict):
         return Unreadable(InvalidReason.NOT_AN_OBJECT, "the record's value is JSON, but no object")
-    return _event(parsed, value)
+    return _event(parsed, value, is_plain=is_plain)
 
 
-def _event(parsed: dict[str, Any], raw: bytes) -> Event | Unreadable:
+def _event(parsed: dict[str, Any], raw: bytes, *, is_plain: bool) -> Event | Unreadable:
     event_id = _text(parsed.get("id"))
     if not event_id:
         return Unreadable(InvalidReason.NO_ID, "the event's id is missing, null, empty or no text")
@@ -135,7 +143,7 @@ def _event(parsed: dict[str, Any], raw: bytes) -> Event | Unreadable:
             return Unreadable(InvalidReason.MEMBER_NOT_AN_OBJECT, f"the event's {name} is not an object")
     own_sep = None if transaction is None else _text(transaction.get("sep"))
     sep = own_sep or _text(parsed.get("sep")) or None
-    return Event(EventId(event_id), event_type, sep, transaction, quote, customer, raw)
+    return Event(EventId(event_id), event_type, sep, transaction, quote, customer, raw, is_plain)
 
 
 _OBJECTS: Final = ("transaction", "quote", "customer")
@@ -161,14 +169,6 @@ def _text(value: object) -> str | None:
     if type(value) is str:
         return value
     return value.text if isinstance(value, Number) else None
-
-
-def _parse(value: bytes) -> Any:
-    try:
-        parsed = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return _parse_exactly(value)  # orjson also refuses half a surrogate pair and deep nesting
-    return parsed if _is_plain(parsed) else _parse_exactly(value)
 
 
 def _is_plain(parsed: Any) -> bool:

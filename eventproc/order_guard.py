@@ -44,6 +44,10 @@ class OrderGuard:
 
 def updated_at(transaction: dict[str, Any] | None) -> Instant | None:
     """The transaction's ``updated_at``, comparable; None when it has none that can be compared."""
-    value = None if transaction is None else transaction.get("updated_at")
+    return None if transaction is None else instant(transaction.get("updated_at"))
+
+
+def instant(value: object) -> Instant | None:
+    """A point in time as the platform writes it, comparable; None for anything else."""
     found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
     return None if found is None else (found[1], (found[2] or "").ljust(9, "0"))

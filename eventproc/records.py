@@ -23,6 +23,7 @@ SOURCE_OFFSET: Final = "source-offset"
 SOURCE_TIMESTAMP: Final = "source-timestamp"
 REDRIVEN: Final = "redriven"
 TRACEPARENT: Final = "traceparent"
+TRANSACTION_SPAN: Final = "transaction-span"
 
 Headers = list[tuple[str, bytes]]
 """Kafka record headers: name and value, in order, as aiokafka takes them."""
@@ -38,17 +39,23 @@ class Source(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What the headers of an internal record say; ``source`` is None when they do not say where from."""
+    """What the headers of an internal record say; ``source`` is None when they do not say where from.
+
+    ``transaction_span`` is ``eventproc.payloads.joined``'s.
+    """
 
     event_id: EventId
     event_type: str
     source: Source | None
     redriven: str | None
     traceparent: bytes | None
+    transaction_span: bytes | None = None
 
 
-def internal_headers(event: Event, source: Source, traceparent: bytes | None = None) -> Headers:
-    """The headers of one event's copies, the same for every destination."""
+def internal_headers(
+    event: Event, source: Source, traceparent: bytes | None = None, span: bytes | None = None
+) -> Headers:
+    """The headers of one event's copies, whatever their destination; ``span`` is ``transaction_span``'s."""
     headers = [
         (SCHEMA, SCHEMA_VERSION),
         (EVENT_ID, event.id.encode("utf-8", "replace")),
@@ -57,6 +64,8 @@ def internal_headers(event: Event, source: Source, traceparent: bytes | None = N
     ]
     if traceparent is not None:
         headers.append((TRACEPARENT, traceparent))
+    if span is not None:
+        headers.append((TRANSACTION_SPAN, span))
     return headers
 
 
@@ -84,6 +93,7 @@ def read_origin(headers: Iterable[tuple[str, bytes]] | None) -> Origin:
         _read_source(found),
         None if redriven is None else redriven.decode("utf-8", "replace"),
         found.get(TRACEPARENT),
+        found.get(TRANSACTION_SPAN),
     )
 
 

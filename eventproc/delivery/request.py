@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from eventproc.delivery.inbound import Job
@@ -11,7 +10,7 @@ from eventproc.destinations import Destination
 from eventproc.errors import PayloadError
 from eventproc.events import Unreadable, decode
 from eventproc.identifiers import EventId
-from eventproc.order_guard import Instant, updated_at
+from eventproc.order_guard import Instant, instant, updated_at
 from eventproc.outcomes import Unbuildable
 
 _HEADER_CHARACTERS: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
@@ -19,8 +18,7 @@ _HEADER_CHARACTERS: Final = "".join(chr(code) for code in range(0x20, 0x7F) if c
 JSON_CONTENT_TYPE: Final = "application/json; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What is sent, before it is signed: ``payload`` are the exact bytes."""
 
     event_id: EventId
@@ -30,14 +28,24 @@ class Body:
 
 def build_body(destination: Destination, job: Job, now: float) -> Body | Unbuildable:
     """Anew at each attempt: a body can hold a token that ages. ``now`` in seconds since the epoch."""
+    try:
+        return _build_from_span(destination, job, now) or _build(destination, job, now)
+    except PayloadError as error:
+        return Unbuildable(str(error))
+
+
+def _build_from_span(destination: Destination, job: Job, now: float) -> Body | None:
+    if destination.build_from_span is None:
+        return None
+    built = destination.build_from_span(job.origin, job.record.value, job.published_ms, now)
+    return None if built is None else Body(job.origin.event_id, built.payload, instant(built.updated_at))
+
+
+def _build(destination: Destination, job: Job, now: float) -> Body | Unbuildable:
     event = decode(job.record.value)
     if isinstance(event, Unreadable):
         return Unbuildable(f"{event.reason.value}: {event.detail}")
-    try:
-        payload = destination.build_body(event, job.published_ms, now)
-    except PayloadError as error:
-        return Unbuildable(str(error))
-    return Body(event.id, payload, updated_at(event.transaction))
+    return Body(event.id, destination.build_body(event, job.published_ms, now), updated_at(event.transaction))
 
 
 def sign(destination: Destination, job: Job, body: Body, now: float) -> dict[str, str]:

@@ -12,6 +12,8 @@ from eventproc.destinations.model import Destination, Endpoint, TlsOptions, topi
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import business_server_body
+from eventproc.payloads.spans import SpannedBody, joined_body
+from eventproc.records import Origin
 from settings import Settings
 
 DESTINATION_ID: Final = DestinationId("callback-api")
@@ -35,6 +37,7 @@ def business_server_destinations(settings: Settings) -> list[Destination]:
             endpoint=Endpoint(event_url(api.base_url, append=api.event_path_mode == "append"), tls),
             authenticator=_authenticator(settings),
             build_body=_build_body,
+            build_from_span=_build_from_span,
         )
     ]
 
@@ -48,6 +51,15 @@ def event_url(base_url: str, *, append: bool) -> str:
 
 def _build_body(event: Event, timestamp_ms: int, now: float) -> bytes:  # noqa: ARG001 - one signature for all
     return business_server_body(event, timestamp_ms)
+
+
+def _build_from_span(
+    origin: Origin,
+    value: bytes | None,
+    timestamp_ms: int,
+    now: float,  # noqa: ARG001 - one signature for all
+) -> SpannedBody | None:
+    return joined_body(origin, value, timestamp_ms)
 
 
 def _authenticator(settings: Settings) -> Authenticator:

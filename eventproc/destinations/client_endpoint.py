@@ -9,6 +9,8 @@ from eventproc.destinations.model import Destination, Endpoint, topic_name
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import MoreInfoUrl, PayloadContext, Sep, client_body
+from eventproc.payloads.spans import SpannedBody, spanned_event
+from eventproc.records import Origin
 from eventproc.signed_text import signed_host
 from settings import Settings
 from settings.sep import Sep6MoreInfoUrlSettings, Sep24MoreInfoUrlSettings
@@ -35,6 +37,7 @@ def client_destinations(settings: Settings) -> list[Destination]:
                     endpoint=Endpoint(url),
                     authenticator=signature,
                     build_body=partial(_build_body, _SEP_BY_KEY[key], context),
+                    build_from_span=partial(_build_from_span, _SEP_BY_KEY[key], context),
                 )
             )
     return found
@@ -66,3 +69,17 @@ def _more_info(section: Sep6MoreInfoUrlSettings | Sep24MoreInfoUrlSettings) -> M
 
 def _build_body(sep: Sep, context: PayloadContext, event: Event, timestamp_ms: int, now: float) -> bytes:  # noqa: ARG001 - one signature for all
     return client_body(event, sep, context, now)
+
+
+def _build_from_span(  # noqa: PLR0917 - as the type of Destination.build_from_span
+    sep: Sep,
+    context: PayloadContext,
+    origin: Origin,
+    value: bytes | None,
+    timestamp_ms: int,  # noqa: ARG001 - one signature for all
+    now: float,
+) -> SpannedBody | None:
+    event = spanned_event(origin, value)
+    if event is None or event.transaction is None:
+        return None
+    return SpannedBody(client_body(event, sep, context, now), event.transaction.get("updated_at"))

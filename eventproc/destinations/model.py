@@ -12,12 +12,17 @@ from typing import Final
 from eventproc.auth import Authenticator
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
+from eventproc.payloads.spans import SpannedBody
+from eventproc.records import Origin
 
 _TOPIC_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]")
 _TOPIC_LENGTH: Final = 200
 
 BodyBuilder = Callable[[Event, int, float], bytes]
 """(event, its Kafka timestamp in ms, now in seconds since the epoch) -> the bytes to send."""
+
+SpanBodyBuilder = Callable[[Origin, bytes | None, int, float], SpannedBody | None]
+"""(what the record's headers say, its value, its Kafka timestamp in ms, now) -> the same bytes, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,18 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One endpoint of one receiver; ``build_body`` raises PayloadError when it cannot."""
+    """One endpoint of one receiver; ``build_body`` raises PayloadError when it cannot.
+
+    ``build_from_span`` makes the same body with less work, for a record whose headers say where its
+    transaction stands (``eventproc.payloads.spans``), and raises as ``build_body`` does.
+    """
 
     id: DestinationId
     topic: str
     endpoint: Endpoint
     authenticator: Authenticator
     build_body: BodyBuilder
+    build_from_span: SpanBodyBuilder | None = None
 
 
 def topic_name(prefix: str, destination: str) -> str:

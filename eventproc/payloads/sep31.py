@@ -39,8 +39,8 @@ _MEMBERS: Final = member_table(
         "completed_at": scalar,
         "user_action_required_by": scalar,
         "external_transaction_id": text,
-        "required_info_message": text,
         "required_info_updates": info_updates,
+        "required_info_message": text,
     }
 )
 
@@ -48,15 +48,13 @@ _MEMBERS: Final = member_table(
 def sep31_body(event: Event, context: PayloadContext, now: float) -> bytes:  # noqa: ARG001 - one shape for all builders
     """The body for one event; SEP-31 has no ``more_info_url``, so it depends on the event alone."""
     transaction, transaction_id = transaction_of(event)
-    body = {
-        "id": transaction_id,
+    body = {"id": transaction_id, **read_members(transaction, _MEMBERS)}
+    if "required_info_message" not in body:
         # The platform stores SEP-31's required_info_message as the transaction's message.
-        **present(required_info_message=text(transaction.get("message"))),
-        **read_members(transaction, _MEMBERS),
-        **present(
-            stellar_transaction_id=stellar_transaction_id(transaction),
-            refunded=is_fully_refunded(transaction),
-            refunds=flat_refunds(transaction, with_id_type=False),
-        ),
-    }
+        body |= present(required_info_message=text(transaction.get("message")))
+    body |= present(
+        stellar_transaction_id=stellar_transaction_id(transaction),
+        refunded=is_fully_refunded(transaction),
+        refunds=flat_refunds(transaction, with_id_type=False),
+    )
     return encode({"transaction": body})
