@@ -25,6 +25,7 @@ from demo.expectations import (
     Sample,
     expected_deliveries,
     load_samples,
+    make_samples,
 )
 from tests.servers.anchor_env import CALLBACK_SECRET, TEST_SEED, Names, anchor_env, noncustodial_client
 from tests.servers.kafka import EmbeddedBroker
@@ -86,7 +87,7 @@ async def run_until_stopped(options: Options, console: Console) -> int:
 
 
 async def _run(options: Options, console: Console) -> int:
-    samples = load_samples()
+    samples = load_samples() + make_samples()
     board = Board(console, samples, expected_deliveries(samples))
     async with contextlib.AsyncExitStack() as stack:
         broker = await stack.enter_async_context(EmbeddedBroker())

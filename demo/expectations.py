@@ -1,13 +1,17 @@
-"""The sample events, and the deliveries that each must lead to."""
+"""The events of the demo, recorded and made up, and the deliveries that each must lead to."""
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from eventproc.events import EventType
+from eventproc.example_events import KINDS, Example, Owner, Wish, make_examples
 from tests.servers.kafka import Record
 
 SAMPLES = Path(__file__).resolve().parents[1] / "tests" / "golden" / "samples"
@@ -44,6 +48,18 @@ def load_samples(directory: Path = SAMPLES) -> list[Sample]:
     return [_as_sample(json.loads(path.read_text("utf-8"))) for path in sorted(directory.glob("*.json"))]
 
 
+def make_samples() -> list[Sample]:
+    """Events of this moment, as ``eventproc send-example`` makes them: each kind of each SEP, and a quote."""
+    owner, now = Owner(CLIENT_NAME, CLIENT_DOMAINS[0]), datetime.now(timezone.utc)
+    changed = EventType.TRANSACTION_STATUS_CHANGED
+    wishes = [Wish(changed, sep, kind) for sep, kinds in KINDS.items() for kind in kinds]
+    return [
+        _as_made_sample(wish, example)
+        for wish in [*wishes, Wish(EventType.QUOTE_CREATED)]
+        for example in make_examples(wish, owner, now=now, new_id=lambda: str(uuid.uuid4()))
+    ]
+
+
 def expected_deliveries(samples: Iterable[Sample]) -> set[Delivery]:
     """Each readable event once to the business server, and once to the wallet if it is the wallet's."""
     expected: set[Delivery] = set()
@@ -54,6 +70,20 @@ def expected_deliveries(samples: Iterable[Sample]) -> set[Delivery]:
         if sample.sep_of_client is not None:
             expected.add(Delivery(WALLET, f"/{sample.sep_of_client}", sample.event_id))
     return expected
+
+
+def _as_made_sample(wish: Wish, example: Example) -> Sample:
+    transaction = json.loads(example.value).get("transaction") or {}
+    sep = None if wish.sep is None else f"sep{wish.sep.value}"
+    return Sample(
+        name=f"example_{sep or 'quote'}{'_' + wish.kind if wish.kind else ''}",
+        record=Record(example.value, example.key, dict(example.headers)),
+        is_readable=True,
+        event_id=example.event_id,
+        type=example.type.value,
+        status=transaction.get("status") or "",
+        sep_of_client=sep,
+    )
 
 
 def _as_sample(sample: dict[str, Any]) -> Sample:
