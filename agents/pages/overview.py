@@ -51,7 +51,7 @@ def _worker(app: Any, now: float) -> dict[str, Any]:
         "name": desk.worker_name(),
         "version": version(),
         "started_at": iso(from_ms(int(desk.started_at * 1000))),
-        "uptime_seconds": round(now - desk.started_at, 1),
+        "uptime_seconds": max(0.0, round(now - desk.started_at, 1)),
         "rebalancing": app.rebalancing,
         "not_ready": not_ready(app),
         "source_partitions": sorted(partition for _, partition in parts.router.partitions),
