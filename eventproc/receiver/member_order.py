@@ -1,9 +1,9 @@
 """The order in which the anchor writes a body's members, to undo a writer that sorted them.
 
-A list for each object of each SEP would repeat the payload builders. One order of all names serves everywhere,
-because the builders agree wherever a name is in several. A test sorts the real builders' bodies and gets each
-back. Names that the anchor chooses (SEP-6's instructions, SEP-12's fields) have no order here: as received and
-turned round are tried, which finds all orders of two.
+A list for each object of each SEP would repeat the payload builders. One order of all names serves
+everywhere, because the builders agree wherever a name is in several. A test sorts the real builders' bodies
+and gets each back. Names that the anchor chooses (SEP-6's instructions, SEP-12's fields) have no order here:
+as received and turned round are tried, which finds all orders of two.
 """
 
 from __future__ import annotations
