@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from eventproc.delivery.kafka_access import LetIn, Refused, Unreachable
 from eventproc.delivery.topics import SAFE_REPLICATION, TopicPlan
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
 from eventproc.doctor.kafka_facts import KafkaFacts, TopicFacts
@@ -20,7 +21,7 @@ _OFFSETS_MINUTES: Final = 7 * 24 * 60
 def judge_kafka(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPlan]) -> list[Check]:
     """Every check of Kafka."""
     checks = list(_servers(facts))
-    if facts.is_away:
+    if not facts.is_open:
         return checks
     if facts.problem is not None:
         wrong = f"a broker answers, and what it has could not be asked: {facts.problem}"
@@ -32,14 +33,19 @@ def judge_kafka(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPlan
 
 
 def _servers(facts: KafkaFacts) -> Iterator[Check]:
-    way_out = "check events.queue.kafka.bootstrap_server, the security settings, and the network between"
-    for server, wrong in facts.servers.items():
-        if wrong is None:
-            yield ok(server, "broker", "answers")
-        elif facts.is_away:
-            yield problem(server, "broker", wrong, way_out)
-        else:
-            yield warning(server, "broker", wrong, f"others answer; {way_out}")
+    for server, access in facts.servers.items():
+        match access:
+            case LetIn():
+                yield ok(server, "broker", "answers")
+            case Refused(problem=wrong):
+                way_out = "no waiting helps: change what the answer names, here or at the broker"
+                yield problem(server, "broker", wrong, way_out)
+            case Unreachable(problem=wrong):
+                way_out = "check events.queue.kafka.bootstrap_server, and the network between"
+                if facts.is_open:
+                    yield warning(server, "broker", wrong, f"others answer; {way_out}")
+                else:
+                    yield problem(server, "broker", wrong, way_out)
 
 
 def _cluster(facts: KafkaFacts, settings: Settings) -> Iterator[Check]:

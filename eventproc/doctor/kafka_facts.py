@@ -20,8 +20,9 @@ from eventproc.delivery.bounded_kafka import (
     whole_spans,
     within,
 )
+from eventproc.delivery.kafka_access import Access, LetIn, Unreachable, ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
-from eventproc.delivery.topics import TopicError
+from eventproc.errors import EventprocError
 from settings import Settings
 
 TOPIC_CONFIGS: Final = (
@@ -31,7 +32,7 @@ TOPIC_CONFIGS: Final = (
 RETRY_SECONDS: Final = 0.2
 BROKER_CONFIGS: Final = ("offset.metadata.max.bytes", "offsets.retention.minutes")
 
-_TROUBLES: Final = (KafkaError, OSError, ValueError, TopicError, asyncio.TimeoutError)
+_TROUBLES: Final = (KafkaError, OSError, ValueError, EventprocError, asyncio.TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,7 @@ class Position:
 class KafkaFacts:
     """What Kafka told. Without an answer of any broker only ``servers`` is filled."""
 
-    servers: Mapping[str, str | None]
-    """``host:port`` to why it cannot be used, None if it can."""
+    servers: Mapping[str, Access]
     brokers: int = 0
     broker_configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     topics: Mapping[str, TopicFacts] = field(default_factory=dict)
@@ -72,17 +72,22 @@ class KafkaFacts:
     """Why the rest is not known although a broker answers."""
 
     @property
+    def is_open(self) -> bool:
+        """Whether a broker lets us in."""
+        return any(isinstance(access, LetIn) for access in self.servers.values())
+
+    @property
     def is_away(self) -> bool:
-        """Whether no broker answers."""
-        return all(self.servers.values())
+        """Whether no broker answers, not even by a refusal."""
+        return all(isinstance(access, Unreachable) for access in self.servers.values())
 
 
 async def ask_kafka(settings: Settings, topics: Collection[str], timeout_seconds: float) -> KafkaFacts:
     """Everything about the cluster, these topics and the group; troubles are part of the answer."""
     servers = settings.events.queue.kafka.bootstrap_servers
-    problems = await asyncio.gather(*(_problem_of(settings, one, timeout_seconds) for one in servers))
-    facts = KafkaFacts(dict(zip(servers, problems, strict=True)))
-    if facts.is_away:
+    answers = await asyncio.gather(*(ask_for_access(_with_server(settings, one)) for one in servers))
+    facts = KafkaFacts(dict(zip(servers, answers, strict=True)))
+    if not facts.is_open:
         return facts
     try:
         return await asyncio.wait_for(_ask(settings, topics, facts, timeout_seconds), timeout_seconds * 6)
@@ -90,16 +95,11 @@ async def ask_kafka(settings: Settings, topics: Collection[str], timeout_seconds
         return KafkaFacts(facts.servers, problem=_said(error))
 
 
-async def _problem_of(settings: Settings, server: str, timeout_seconds: float) -> str | None:
-    admin = AIOKafkaAdminClient(**connection_options(settings) | {"bootstrap_servers": server})
-    try:
-        await within(timeout_seconds, admin.start())
-    except _TROUBLES as error:
-        return _said(error)
-    finally:
-        with contextlib.suppress(*_TROUBLES):
-            await admin.close()
-    return None
+def _with_server(settings: Settings, server: str) -> Settings:
+    """The same with this one server."""
+    kafka = settings.events.queue.kafka.model_copy(update={"bootstrap_server": server})
+    queue = settings.events.queue.model_copy(update={"kafka": kafka})
+    return settings.model_copy(update={"events": settings.events.model_copy(update={"queue": queue})})
 
 
 async def _ask(

@@ -24,7 +24,7 @@ from tests.servers.anchor_env import (
     noncustodial_client,
 )
 from tests.servers.certificates import Authority
-from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker
+from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker, Record
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.receiver import Receiver
 from tests.servers.static_site import static_site
@@ -117,8 +117,6 @@ async def test_topics_that_are_not_as_planned_are_found(
 async def test_records_that_a_new_group_would_deliver_are_told(
     apache_kafka: ApacheKafka, names: Names, wallet_server: Receiver
 ) -> None:
-    from tests.servers.kafka import Record
-
     await apache_kafka.create_topics({names.source: 1})
     await apache_kafka.publish(names.source, [Record(b"{}"), Record(b"{}")])
     _, checks = await looked_at(wallet_env(wallet_server, apache_kafka.bootstrap, names=names))
@@ -136,6 +134,18 @@ async def test_without_a_broker_it_exits_with_3_and_still_looks_at_the_rest(wall
     assert code == 3
     assert checks[AWAY, "broker"]["state"] == "problem"
     assert checks["client.lobstr.sep24", "answer"]["state"] == "ok"
+
+
+async def test_a_broker_that_does_not_let_us_in_is_a_problem_and_not_away(
+    wallet_server: Receiver, tmp_path: Path
+) -> None:
+    with static_site({}, Authority.make(tmp_path).server()) as port:
+        code, checks = await looked_at(wallet_env(wallet_server, f"{LOOPBACK}:{port}"))
+    assert code == 1
+    assert (
+        "it speaks TLS, and events.queue.kafka.security_protocol is PLAINTEXT"
+        in (checks[f"{LOOPBACK}:{port}", "broker"]["what"])
+    )
 
 
 async def test_one_broker_of_two_is_a_warning(

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from eventproc.delivery.kafka_access import LetIn, Refused, Unreachable
 from eventproc.delivery.topics import TopicPlan, plan_topics
 from eventproc.doctor.findings import Check, State
 from eventproc.doctor.kafka_checks import judge_kafka
 from eventproc.doctor.kafka_facts import KafkaFacts, Position, TopicFacts
 from settings import Settings, load_settings
 
+OPEN = LetIn(frozenset())
 LIMIT = 8 * 1024 * 1024
 SINK = "eventproc.callback-api"
 
@@ -46,7 +48,7 @@ def topic(plan: TopicPlan) -> TopicFacts:
 
 
 SOUND = KafkaFacts(
-    servers={"a:9092": None, "b:9092": None},
+    servers={"a:9092": OPEN, "b:9092": OPEN},
     brokers=3,
     broker_configs={"1": {"offset.metadata.max.bytes": "4096", "offsets.retention.minutes": "10080"}},
     topics={plan.name: topic(plan) for plan in PLANS},
@@ -81,9 +83,9 @@ def test_a_sound_cluster_has_no_trouble() -> None:
 
 
 def test_one_server_away_is_a_warning_and_all_a_problem() -> None:
-    one = trouble(replace(SOUND, servers={"a:9092": None, "b:9092": "refused"}))
+    one = trouble(replace(SOUND, servers={"a:9092": OPEN, "b:9092": Unreachable("no answer")}))
     assert (one.subject, one.state) == ("b:9092", State.WARNING)
-    away = KafkaFacts({"a:9092": "refused", "b:9092": "refused"})
+    away = KafkaFacts({"a:9092": Unreachable("no answer"), "b:9092": Unreachable("no answer")})
     assert away.is_away
     assert [(check.subject, check.state) for check in judged(away)] == [
         ("a:9092", State.PROBLEM),
@@ -91,8 +93,18 @@ def test_one_server_away_is_a_warning_and_all_a_problem() -> None:
     ]
 
 
+def test_a_refusal_is_a_problem_and_not_a_broker_that_is_away() -> None:
+    facts = KafkaFacts(
+        {"a:9092": Refused("user name or password is wrong"), "b:9092": Unreachable("no answer")}
+    )
+    assert not facts.is_away
+    refused, away = judged(facts)
+    assert (refused.state, refused.what) == (State.PROBLEM, "user name or password is wrong")
+    assert away.state is State.PROBLEM
+
+
 def test_a_cluster_that_may_not_be_asked_is_a_problem() -> None:
-    found = trouble(KafkaFacts({"a:9092": None}, problem="ClusterAuthorizationFailedError"))
+    found = trouble(KafkaFacts({"a:9092": OPEN}, problem="ClusterAuthorizationFailedError"))
     assert (found.name, found.state) == ("cluster", State.PROBLEM)
 
 
