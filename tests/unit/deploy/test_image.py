@@ -72,6 +72,16 @@ def test_what_the_image_copies_is_let_into_the_build_and_is_all_of_the_package()
     assert set(packages) == {name for name in copied if (CHECKOUT / name).is_dir()}
 
 
+def test_every_package_is_installed_into_the_image() -> None:
+    listed = re.findall(r'^    "([a-z._]+)",$', _section("packages = ["), re.MULTILINE)
+    found = [
+        ".".join(path.parent.relative_to(CHECKOUT).parts)
+        for name in ("agents", "eventproc", "settings")
+        for path in (CHECKOUT / name).rglob("__init__.py")
+    ]
+    assert sorted(listed) == sorted(found)
+
+
 def test_the_image_holds_the_versions_that_are_tested() -> None:
     image, tested = pins("requirements-image.lock"), pins("requirements.lock")
     assert {name for name, versions in image.items() if not versions <= tested.get(name, set())} == {
