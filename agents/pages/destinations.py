@@ -68,6 +68,7 @@ class OneDestination(Page):
     """Everything that this worker knows of one destination."""
 
     refresh_seconds = REFRESH_SECONDS
+    has_form = True
 
     async def get(self, request: web.Request, id: str) -> Any:  # noqa: A002 - the name in the path
         """Show it."""

@@ -10,6 +10,7 @@ send ``Origin: null`` with our own forms, which could then not be told from a fo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -53,17 +54,25 @@ class Guard:
         self._sessions = sessions
         self._closed = closed
         self.guesses = Guesses()
+        self._running: set[asyncio.Task[Any]] = set()
 
     def install(self, web_app: web.Application) -> None:
         """In front of everything that this server answers, Faust's own pages included."""
 
         @web.middleware
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._answer(request, handler)
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - aiohttp's, or that of its connection
+            self._running.add(task)
+            try:
+                return await self._answer(request, handler)
+            finally:
+                self._running.discard(task)
 
         web_app.middlewares.append(guarded)
         web_app.middlewares.append(web.normalize_path_middleware(merge_slashes=False))
         web_app.on_response_prepare.append(_add_headers)
+        web_app.on_shutdown.append(self._let_go)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         OPERATOR.set(None)
@@ -85,9 +94,14 @@ class Guard:
             log.exception("page.failed", path=rendering.excerpt(request.path))
             return refuse(self._app, request, 500, "A fault of ours; the worker's log has it.")
 
+    async def _let_go(self, _web_app: web.Application) -> None:
+        """The worker stops: aiohttp would wait a minute for a page that reads from Kafka."""
+        for task in self._running:
+            task.cancel()
+
     async def _identify(self, request: web.Request) -> Operator | None:
         """Who asks, by a token or a cookie; a wrong token is refused, a wrong or old cookie is none."""
-        if self._sessions is None:
+        if self._sessions is None or request.path.startswith(OPEN_PATHS):
             return None
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "bearer":

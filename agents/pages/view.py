@@ -23,13 +23,16 @@ class Page(View):
 
     refresh_seconds: int | None = None
     """How often a browser loads the page anew; None: when it is asked to."""
+    has_form = False
+    """Whether an operator finds one there: loading anew would empty it under their hands."""
 
     def answer(
         self, request: web.Request, template: str, facts: Any, *, status: int = 200, **for_html: Any
     ) -> web.Response:
         """The facts, as the client wants them; ``for_html`` goes to the template beside them."""
         if wants_html(request):
-            chrome = _chrome(self.app, request, self.refresh_seconds)
+            is_filling = self.has_form and OPERATOR.get() is not None
+            chrome = _chrome(self.app, request, None if is_filling else self.refresh_seconds)
             return _html(render(template, chrome | for_html | {"facts": facts}), status)
         return json_response(facts, status)
 

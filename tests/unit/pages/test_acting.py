@@ -61,6 +61,7 @@ async def test_a_wrong_token_is_refused_and_guessing_ends() -> None:
         assert answer.status == 429
         assert answer.headers["Retry-After"] == "60"
         assert (await site.client.get("/", headers=BEARER)).status == 429
+        assert (await site.client.get("/health/live", headers=BEARER)).status == 200
         assert (await site.get("/")).status == 200, "reading needs no token"
 
 
@@ -113,15 +114,14 @@ async def test_without_a_login_nothing_can_be_changed(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ACTIONS)
-@pytest.mark.parametrize("form_token", [None, "", "0" * 64, "é"])
-async def test_a_form_without_its_session_s_token_does_nothing(path: str, form_token: str | None) -> None:
+async def test_a_form_without_its_session_s_token_does_nothing(path: str) -> None:
     async with a_site() as site:
         site.engine()
         site.letters.add("e1")
         await site.log_in()
         fields = {"destination": "client.acme.sep24", "confirm": "yes", "by": "x"}
-        answer = await site.post(path, fields | ({} if form_token is None else {"form_token": form_token}))
-        assert answer.status == 403
+        for wrong in ({}, {"form_token": ""}, {"form_token": "0" * 64}, {"form_token": "é"}):
+            assert (await site.post(path, fields | wrong)).status == 403
         assert not await acted(site)
         assert await site.log_in(), "the session is still there"
 

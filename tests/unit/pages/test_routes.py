@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import aiohttp
 import pytest
 
 from tests.unit.pages.site import TOKEN, a_site
@@ -61,20 +65,23 @@ async def test_faust_adds_no_page_of_its_own_whatever_it_is_told(
         assert "status" not in await site.json("/")
 
 
-@pytest.mark.parametrize("path", [*OPEN, *CLOSED, "/dead-letters/redrive", "/stats/assignment/"])
-async def test_every_answer_has_the_headers(path: str) -> None:
+async def test_every_answer_has_the_headers() -> None:
     async with a_site() as site:
-        answer = await site.get(path)
-        policy = answer.headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy
-        assert "frame-ancestors 'none'" in policy
-        assert "script-src" not in policy
-        assert "unsafe" not in policy
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "same-origin"
-        assert "Server" not in answer.headers
-        if not path.startswith("/static/"):
-            assert answer.headers["Cache-Control"] == "no-store"
+        for path in (*OPEN, *CLOSED, "/dead-letters/redrive", "/stats/assignment/"):
+            check_headers(path, await site.get(path))
+
+
+def check_headers(path: str, answer: aiohttp.ClientResponse) -> None:
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert "Server" not in answer.headers
+    if not path.startswith("/static/"):
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -93,13 +100,11 @@ async def test_every_answer_has_the_headers(path: str) -> None:
         ("*/*", "?format=xml", "application/json"),
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/destinations/", "/destinations/none", "/dead-letters/", "/nope"])
-async def test_browsers_get_html_and_everything_else_json(
-    accept: str, query: str, kind: str, path: str
-) -> None:
+async def test_browsers_get_html_and_everything_else_json(accept: str, query: str, kind: str) -> None:
     async with a_site() as site:
-        answer = await site.client.get(path + query, headers={"Accept": accept})
-        assert answer.content_type == kind
+        for path in ("/", "/destinations/", "/destinations/none", "/dead-letters/", "/nope"):
+            answer = await site.client.get(path + query, headers={"Accept": accept})
+            assert answer.content_type == kind, path
 
 
 async def test_destinations_are_a_json_list_as_ever_for_who_names_no_type() -> None:
@@ -118,10 +123,10 @@ async def test_a_missing_slash_leads_on() -> None:
         assert answer.headers["Location"] == "/destinations/?state=up"
 
 
-@pytest.mark.parametrize("path", OPEN)
-async def test_health_and_login_are_open_where_reading_needs_the_token(path: str) -> None:
+async def test_health_and_login_are_open_where_reading_needs_the_token() -> None:
     async with a_site(WEB_REQUIRE_TOKEN_FOR_READING="true") as site:
-        assert (await site.get(path)).status in {200, 503}
+        for path in OPEN:
+            assert (await site.get(path)).status in {200, 503}, path
 
 
 @pytest.mark.parametrize("path", CLOSED)
@@ -163,3 +168,32 @@ async def test_head_answers_as_get_without_a_body() -> None:
         assert answer.status == 200
         assert await answer.read() == b""
         assert (await site.client.head("/dead-letters/redrive")).status == 405
+
+
+async def test_a_worker_that_stops_waits_for_no_page() -> None:
+    async with a_site() as site:
+        started = asyncio.Event()
+
+        async def for_ever(_keeps_value: Any) -> Any:
+            started.set()
+            await asyncio.Event().wait()
+
+        site.app.desk.letters.read = for_ever
+        page = asyncio.create_task(site.client.get("/dead-letters/"))
+        await started.wait()
+        await asyncio.wait_for(site.client.server.close(), 10)
+        with pytest.raises(aiohttp.ClientError):
+            await page
+
+
+async def test_the_overview_is_renewed_and_a_form_under_somebody_s_hands_is_not() -> None:
+    async with a_site() as site:
+        site.engine()
+        one = "/destinations/client.acme.sep24"
+        for path in ("/", one):
+            assert 'http-equiv="refresh" content="10"' in await site.html(path)
+            assert "refresh=0" in await site.html(path)
+            assert 'http-equiv="refresh"' not in await site.html(f"{path}?refresh=0")
+        await site.log_in()
+        assert 'http-equiv="refresh"' in await site.html("/")
+        assert 'http-equiv="refresh"' not in await site.html(one)
