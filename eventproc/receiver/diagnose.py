@@ -26,6 +26,9 @@ __all__ = ["Cause", "Diagnosis", "Evidence", "Finding", "NamedKey", "diagnose"]
 _MAX_TRIES: Final = 10_000
 """About 100 µs each: a second for a body that fits nothing."""
 
+_MAX_HASHED_BYTES: Final = 500_000_000
+"""The same bound for large bodies, which take 4 ms a megabyte."""
+
 
 @dataclass(frozen=True, slots=True)
 class NamedKey:
@@ -115,11 +118,12 @@ def diagnose(evidence: Evidence, now: float, tolerance_seconds: float = TOLERANC
 
 def _search(evidence: Evidence, reading: Reading) -> tuple[_Signed | None, int]:
     keys = _keys(evidence)
-    tries = 0
+    tries = hashed_bytes = 0
     for (named, key), host, variant in _candidates(evidence, keys):
-        tries += 1
-        if tries > _MAX_TRIES:
+        if tries >= _MAX_TRIES or hashed_bytes > _MAX_HASHED_BYTES:
             break
+        tries += 1
+        hashed_bytes += len(variant.body)
         if is_signed_by(key, reading.signature, signed_bytes(reading.timestamp, host, variant.body)):
             findings = (
                 *_key_findings(evidence, named),
@@ -127,7 +131,7 @@ def _search(evidence: Evidence, reading: Reading) -> tuple[_Signed | None, int]:
                 *_body_findings(variant),
             )
             return _Signed(named, host, variant, findings), tries
-    return None, min(tries, _MAX_TRIES)
+    return None, tries
 
 
 def _keys(evidence: Evidence) -> list[tuple[NamedKey, Ed25519PublicKey]]:

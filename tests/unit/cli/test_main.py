@@ -9,7 +9,17 @@ def test_help_lists_the_commands_and_the_exit_codes() -> None:
     result = CliRunner().invoke(main, ["--help"])
 
     assert result.exit_code == 0
-    for line in ("config", "worker", "0  ok", "1  a check failed", "2  wrong configuration or usage"):
+    for line in (
+        "config",
+        "doctor",
+        "listen",
+        "send-example",
+        "verify",
+        "worker",
+        "0  ok",
+        "1  a check failed",
+        "2  wrong configuration or usage",
+    ):
         assert f"  {line}" in result.output
     assert "3  broker unavailable" in result.output
 
