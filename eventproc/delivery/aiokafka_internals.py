@@ -8,12 +8,16 @@ where every refusal is told by its reason.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
-from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import IllegalSaslStateError
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
+
+CLOSE_SECONDS: Final = 1.0
 
 
 async def ask_brokers(host: str, port: int, seconds: float, **options: Any) -> frozenset[tuple[str, int]]:
@@ -30,11 +34,8 @@ async def ask_brokers(host: str, port: int, seconds: float, **options: Any) -> f
     """
 
     async def ask() -> frozenset[tuple[str, int]]:
-        connection = await _connect(host, port, seconds, **options)
-        try:
+        async with _connection(host, port, seconds, **options) as connection:
             metadata = await connection.send(MetadataRequest([]))
-        finally:
-            connection.close()
         return frozenset((broker[1], broker[2]) for broker in metadata.brokers)
 
     return await asyncio.wait_for(ask(), seconds)
@@ -50,15 +51,23 @@ async def ask_mechanisms(host: str, port: int, seconds: float, **options: Any) -
     """
 
     async def ask() -> list[str]:
-        connection = await _connect(host, port, seconds, **options)
-        try:
+        async with _connection(host, port, seconds, **options) as connection:
             answer = await connection.send(SaslHandShakeRequest("PLAIN"))
-        finally:
-            connection.close()
         return [] if answer.error_code == IllegalSaslStateError.errno else sorted(answer.enabled_mechanisms)
 
     return await asyncio.wait_for(ask(), seconds)
 
 
-async def _connect(host: str, port: int, seconds: float, **options: Any) -> AIOKafkaConnection:
-    return await create_conn(host, port, request_timeout_ms=int(seconds * 1000), **options)
+@contextlib.asynccontextmanager
+async def _connection(
+    host: str, port: int, seconds: float, **options: Any
+) -> AsyncIterator[AIOKafkaConnection]:
+    """A connection, logged in; closed at the end within a bound, as TLS waits for the other side."""
+    connection = AIOKafkaConnection(host, port, request_timeout_ms=int(seconds * 1000), **options)
+    try:
+        await connection.connect()
+        yield connection
+    finally:
+        closed = connection.close()
+        if connection._protocol is not None:  # noqa: SLF001 - without one nothing was open, and nothing closes
+            await asyncio.wait([closed], timeout=CLOSE_SECONDS)

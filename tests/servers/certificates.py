@@ -12,7 +12,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
 from cryptography.x509.oid import NameOID
 
 
@@ -49,6 +55,15 @@ class Authority:
         self, names: Sequence[str] = ("localhost", "127.0.0.1"), *, days: int = 90, self_signed: bool = False
     ) -> ssl.SSLContext:
         """A server's context. ``days`` below zero: expired so long ago."""
+        identity = self.identity(names, days=days, self_signed=self_signed)
+        path = self.directory / f"server-{identity.certificate.serial_number:x}.pem"
+        identity.write_pem(path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
+
+    def identity(self, names: Sequence[str], *, days: int = 90, self_signed: bool = False) -> Identity:
+        """A key and its certificate, for a server of these names or a client of this one."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(names[0])
         issuer, signer = (subject, key) if self_signed else (self.certificate.subject, self.key)
@@ -65,14 +80,35 @@ class Authority:
             .add_extension(_key_usage(of_authority=False), critical=True)
             .sign(signer, hashes.SHA256())
         )
-        path = self.directory / f"server-{certificate.serial_number:x}.pem"
+        return Identity(key, certificate, self.certificate)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A key, its certificate, and the authority's."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    authority: x509.Certificate
+
+    def write_pem(self, path: Path, password: str | None = None) -> Path:
+        """Key and certificate in one file, the key locked where there is a password."""
+        locked = NoEncryption() if password is None else BestAvailableEncryption(password.encode())
         path.write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            + certificate.public_bytes(Encoding.PEM)
+            self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked)
+            + self.certificate.public_bytes(Encoding.PEM)
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return path
+
+    def write_pkcs12(self, path: Path, password: str) -> Path:
+        """Key and chain as PKCS12."""
+        locked = BestAvailableEncryption(password.encode())
+        path.write_bytes(
+            pkcs12.serialize_key_and_certificates(
+                b"eventproc", self.key, self.certificate, [self.authority], locked
+            )
+        )
+        return path
 
 
 def _builder(
