@@ -53,12 +53,9 @@ async def test_the_routes_are_these() -> None:
         } == ROUTES
 
 
-@pytest.mark.parametrize("debug", ["true", "false"])
-async def test_faust_adds_no_page_of_its_own_whatever_it_is_told(
-    debug: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DEBUG", debug)
-    monkeypatch.setenv("WEB_TABLES_ENABLED", "true")
+async def test_faust_adds_no_page_of_its_own_whatever_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DEBUG", "WEB_STATS_ENABLED", "WEB_GRAPH_ENABLED", "WEB_METRICS_ENABLED"):
+        monkeypatch.setenv(f"APP_{name}", "true")
     async with a_site() as site:
         for path in ("/graph/", "/graph", "/router/", "/table/", "/performance/", "/assignment/"):
             assert (await site.get(path)).status == 404, path
