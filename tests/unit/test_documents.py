@@ -145,6 +145,20 @@ def test_the_environment_of_the_readme_is_a_configuration(tmp_path: Path) -> Non
     assert settings.callback_api.auth.type == "api_key"
 
 
+def test_every_way_into_kafka_in_operations_is_a_configuration(tmp_path: Path) -> None:
+    blocks = [code for _, code in _blocks(OPERATIONS) if "_SECURITY_PROTOCOL=" in code]
+    protocols = set()
+    for block in blocks:
+        for path in re.findall(r"=/.*/(.+)", block):
+            (tmp_path / path).write_text("a secret, or what stands for a store")
+        dotenv = tmp_path / ".env"
+        dotenv.write_text(re.sub(r"=/.*/", f"={tmp_path}/", block), "utf-8")
+        kafka = load_settings(None, {}, dotenv).events.queue.kafka
+        assert not kafka.uses_sasl or kafka.password is not None
+        protocols.add(kafka.security_protocol)
+    assert protocols == {"SASL_SSL", "SSL", "SASL_PLAINTEXT"}
+
+
 @each_document
 def test_every_json_and_yaml_block_parses(path: Path) -> None:
     for language, code in _blocks(path):
