@@ -19,8 +19,8 @@ from mode import Service
 
 from eventproc.customer_index import CustomerIndex
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers
+from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.customer_directory import CustomerDirectory
-from eventproc.delivery.engine import FlowControl
 from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.journal import NO_JOURNAL, Journal
 from eventproc.delivery.partitions import AssignedPartitions, Partition
@@ -43,8 +43,6 @@ from eventproc.watermark import CommitPoint
 log = structlog.stdlib.get_logger("eventproc.router")
 
 MAX_OUTSTANDING: Final = 4000
-MAX_OUTSTANDING_BYTES: Final = 64 * 1024 * 1024
-RESUME_SHARE: Final = 0.5
 INVALID_REASON: Final = "invalid-reason"
 INVALID_DETAIL: Final = "invalid-detail"
 
@@ -102,17 +100,15 @@ class Router(Service):
         self._topics = topics
         self._producer = producer
         self._directory = directory
-        self._flow = flow
         self._max_record_bytes = max_record_bytes
         self._journal = journal
         self._partitions = AssignedPartitions()
+        self._backlog = Backlog(flow, self._partitions, MAX_OUTSTANDING)
         self._queue: deque[InboundRecord] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._outstanding = 0
-        self._outstanding_bytes = 0
-        self._paused = False
         self._draining = False
         super().__init__(**kwargs)
 
@@ -130,12 +126,7 @@ class Router(Service):
             return
         self._queue.append(record)
         self._wake.set()
-        self._outstanding_bytes += len(record.value or b"")
-        if not self._paused and (
-            self.outstanding > MAX_OUTSTANDING or self._outstanding_bytes > MAX_OUTSTANDING_BYTES
-        ):
-            self._paused = True
-            self._flow.pause(self._partitions)
+        self._backlog.add(len(record.value or b""))
 
     def commit_points(self) -> dict[Partition, CommitPoint]:
         """What to commit now."""
@@ -156,21 +147,19 @@ class Router(Service):
 
     def release(self) -> None:
         """No source partition is ours any more."""
-        if self._paused:
-            self._paused = False
-            self._flow.resume(self._partitions)
+        self._backlog.open()
         self._partitions.clear()
         self._clear_queue()
 
     @property
     def is_holding_back(self) -> bool:
         """Whether too much is under way, so that the source is paused."""
-        return self._paused
+        return self._backlog.is_holding_back
 
     @property
     def outstanding(self) -> int:
         """Records accepted whose copies are not all acknowledged."""
-        return len(self._queue) + self._outstanding
+        return self._backlog.records
 
     @property
     def partitions(self) -> AssignedPartitions:
@@ -288,20 +277,13 @@ class Router(Service):
 
     def _done(self, pending: _Pending) -> None:
         self._outstanding -= 1
-        self._outstanding_bytes -= pending.value_bytes
         self._partitions.done(pending.partition, pending.offset)
         if self._outstanding == 0:
             self._idle.set()
-        if (
-            self._paused
-            and self.outstanding <= MAX_OUTSTANDING * RESUME_SHARE
-            and self._outstanding_bytes <= MAX_OUTSTANDING_BYTES * RESUME_SHARE
-        ):
-            self._paused = False
-            self._flow.resume(self._partitions)
+        self._backlog.remove(pending.value_bytes)
 
     def _clear_queue(self) -> None:
-        self._outstanding_bytes -= sum(len(record.value or b"") for record in self._queue)
+        self._backlog.drop(len(self._queue), sum(len(record.value or b"") for record in self._queue))
         self._queue.clear()
 
     def _end_at_failure(self, pending: _Pending, error: BaseException) -> None:

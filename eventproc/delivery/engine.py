@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from aiolimiter import AsyncLimiter
@@ -22,6 +22,7 @@ from typing_extensions import assert_never
 from eventproc.backoff import RetryPolicy
 from eventproc.breaker import Breaker, BreakerState, Evidence
 from eventproc.dead_letters import DeadLetter, from_outcome
+from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.clock import Clock, Timer
 from eventproc.delivery.giving_up import DeadLetters, DeadLetterSink, LaneHolds
 from eventproc.delivery.held_lanes import UnsharedHolds
@@ -41,21 +42,7 @@ from settings.delivery import DeliverySettings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
-RESUME_SHARE: Final = 0.5
-MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-"""Beside ``delivery.max_waiting``, which counts: a few large events must not fill the memory either."""
-
 CANCEL_SECONDS: Final = 1.0
-
-
-class FlowControl(Protocol):
-    """The consumer's tap for single partitions."""
-
-    def pause(self, partitions: Iterable[Partition]) -> None:
-        """Fetch no more from these."""
-
-    def resume(self, partitions: Iterable[Partition]) -> None:
-        """Fetch from these again."""
 
 
 @dataclass(slots=True)
@@ -89,7 +76,6 @@ class Engine:
         self._sender = parts.sender
         holds = parts.holds if delivery.on_dead_letter == "hold_transaction" else None
         self._dead_letters = DeadLetters(destination.id, parts.dead_letters, holds)
-        self._flow = parts.flow
         self._clock = parts.clock
         self._draw = parts.draw
         self._journal = parts.journal
@@ -103,13 +89,12 @@ class Engine:
             None if delivery.rate_limit_per_second is None else _limiter(delivery.rate_limit_per_second)
         )
         self._partitions = AssignedPartitions()
+        self._backlog = Backlog(parts.flow, self._partitions, delivery.max_waiting)
         self._lanes: Lanes[Job] = Lanes()
-        self._waiting_bytes = 0
         self._evidence = Evidence()
         self._guard = OrderGuard()
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: Timer | None = None
-        self._paused = False
         self._operator_pause = False
         self._draining = False
 
@@ -121,8 +106,7 @@ class Engine:
             return
         self._draining = False
         self._dead_letters.refresh(self._start)
-        if self._paused:
-            self._flow.pause([partition])
+        self._backlog.assigned(partition)
 
     def accept(self, record: InboundRecord) -> None:
         """Take one record; never waits. Records of partitions that are not ours are left alone."""
@@ -136,9 +120,7 @@ class Engine:
             return
         job = Job(record, origin)
         self._lanes.add(job.lane, job)
-        self._waiting_bytes += job.value_bytes
-        if self._lanes.waiting > self._delivery.max_waiting or self._waiting_bytes > MAX_WAITING_BYTES:
-            self._pause()
+        self._backlog.add(job.value_bytes)
         self._start()
 
     def commit_points(self) -> dict[Partition, CommitPoint]:
@@ -166,12 +148,10 @@ class Engine:
         self._cancel_timer()
         for worker in self._workers:
             worker.cancel()
-        if self._paused:
-            self._paused = False
-            self._flow.resume(self._partitions)
+        self._backlog.open()
+        self._backlog.drop_all()
         self._partitions.clear()
         self._lanes = Lanes()
-        self._waiting_bytes = 0
 
     async def close(self) -> None:
         """Close the connections."""
@@ -191,7 +171,7 @@ class Engine:
     @property
     def is_holding_back(self) -> bool:
         """Whether too much waits, so that the partitions are paused."""
-        return self._paused
+        return self._backlog.is_holding_back
 
     @property
     def is_paused_by_operator(self) -> bool:
@@ -398,19 +378,7 @@ class Engine:
     def _finish(self, lane: Lane[Job], job: Job) -> None:
         self._lanes.finish(lane)
         self._partitions.done(job.record.partition, job.record.offset)
-        self._waiting_bytes -= job.value_bytes
-        if (
-            self._paused
-            and self._lanes.waiting <= self._delivery.max_waiting * RESUME_SHARE
-            and self._waiting_bytes <= MAX_WAITING_BYTES * RESUME_SHARE
-        ):
-            self._paused = False
-            self._flow.resume(self._partitions)
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._flow.pause(self._partitions)
+        self._backlog.remove(job.value_bytes)
 
     def _note_error(self, job: Job, detail: str, status: int | None, excerpt: bytes) -> None:
         self.stats.error(self._clock.wall(), job.origin.event_id, status, detail, excerpt)

@@ -1,0 +1,76 @@
+"""How much is in hand, and the tap that is shut while it is too much: for the router as for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from eventproc.delivery.partitions import AssignedPartitions, Partition
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Beside the number of records: a few large ones must not fill the memory either."""
+
+RESUME_SHARE: Final = 0.5
+
+
+class FlowControl(Protocol):
+    """The consumer's tap for single partitions."""
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Fetch no more from these."""
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Fetch from these again."""
+
+
+class Backlog:
+    """Counts records accepted and not done; pauses all of ``partitions`` above ``max_records``.
+
+    What was fetched before the pause still comes, and is counted like everything else.
+    """
+
+    def __init__(self, flow: FlowControl, partitions: AssignedPartitions, max_records: int) -> None:
+        self._flow = flow
+        self._partitions = partitions
+        self._max_records = max_records
+        self._bytes = 0
+        self.records = 0
+        self.is_holding_back = False
+
+    def assigned(self, partition: Partition) -> None:
+        """A partition has come to those that are ours."""
+        if self.is_holding_back:
+            self._flow.pause([partition])
+
+    def add(self, value_bytes: int) -> None:
+        """A record was accepted."""
+        self.records += 1
+        self._bytes += value_bytes
+        if not self.is_holding_back and (self.records > self._max_records or self._bytes > MAX_BYTES):
+            self.is_holding_back = True
+            self._flow.pause(self._partitions)
+
+    def remove(self, value_bytes: int) -> None:
+        """A record is done."""
+        self.drop(1, value_bytes)
+        if (
+            self.is_holding_back
+            and self.records <= self._max_records * RESUME_SHARE
+            and self._bytes <= MAX_BYTES * RESUME_SHARE
+        ):
+            self.open()
+
+    def drop(self, records: int, value_bytes: int) -> None:
+        """Records are no longer ours to do; what is paused stays so."""
+        self.records -= records
+        self._bytes -= value_bytes
+
+    def drop_all(self) -> None:
+        """Nothing is in hand any more."""
+        self.records = self._bytes = 0
+
+    def open(self) -> None:
+        """Let everything flow again, whatever is in hand; call it before the partitions are forgotten."""
+        if self.is_holding_back:
+            self.is_holding_back = False
+            self._flow.resume(self._partitions)
