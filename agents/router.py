@@ -187,7 +187,11 @@ class Router(Service):
         self._idle.clear()
         acknowledged = partial(self._acknowledged, pending)
         for topic, key, value, headers in copies:
-            future = await self._producer.send(topic, key, value, headers)
+            try:
+                future = await self._producer.send(topic, key, value, headers)
+            except Exception as error:  # noqa: BLE001 - the same refusal can come here first, see stop_at_refusal
+                self._end_at_failure(pending, error)
+                return
             future.add_done_callback(acknowledged)
 
     def _copies(self, record: InboundRecord) -> Iterable[tuple[str, bytes | None, bytes | None, Headers]]:

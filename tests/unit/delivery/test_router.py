@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import structlog
 from typing_extensions import Self
 
 from agents.router import MAX_OUTSTANDING, Router, RouterTopics
@@ -29,8 +30,11 @@ class FakeProducer:
     sent: list[tuple[str, bytes | None, bytes | None, Any]] = field(default_factory=list)
     futures: list[asyncio.Future[None]] = field(default_factory=list)
     acknowledges: bool = True
+    refusal: Exception | None = None
 
     async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Any:
+        if self.refusal is not None:
+            raise self.refusal
         self.sent.append((topic, key, value, headers))
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.futures.append(future)
@@ -131,6 +135,20 @@ async def test_a_send_that_failed_for_good_ends_the_worker_and_nothing_more_is_s
     assert world.router.crashed
     assert world.watermark == 0
     assert len(world.producer.sent) == 2
+    await world.router.stop()
+
+
+async def test_a_send_that_is_refused_at_once_ends_the_worker_in_the_same_way() -> None:
+    """A partition that has refused a record refuses the next one before its own future has told anybody."""
+    world = World()
+    world.producer.refusal = ConnectionError("topic is gone")
+    with structlog.testing.capture_logs() as logs:
+        world.accept(0, event(1))
+        world.accept(1, event(2))
+        await world.run()
+    assert [line["offset"] for line in logs if line["event"] == "router.send_failed"] == [0]
+    assert world.router.crashed
+    assert (world.watermark, world.router.outstanding) == (0, 1)
     await world.router.stop()
 
 
