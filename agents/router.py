@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -150,6 +150,11 @@ class Router(Service):
         self._backlog.open()
         self._partitions.clear()
         self._clear_queue()
+
+    def use(self, table: RoutingTable, by_destination: dict[DestinationId, str]) -> None:
+        """Route by this table from the next event on; ``by_destination`` has each destination's topic."""
+        self._table = table
+        self._topics = replace(self._topics, by_destination=by_destination)
 
     @property
     def is_holding_back(self) -> bool:

@@ -32,7 +32,7 @@ class Backlog:
     def __init__(self, flow: FlowControl, partitions: AssignedPartitions, max_records: int) -> None:
         self._flow = flow
         self._partitions = partitions
-        self._max_records = max_records
+        self.max_records = max_records
         self._bytes = 0
         self.records = 0
         self.is_holding_back = False
@@ -46,7 +46,7 @@ class Backlog:
         """A record was accepted."""
         self.records += 1
         self._bytes += value_bytes
-        if not self.is_holding_back and (self.records > self._max_records or self._bytes > MAX_BYTES):
+        if not self.is_holding_back and (self.records > self.max_records or self._bytes > MAX_BYTES):
             self.is_holding_back = True
             self._flow.pause(self._partitions)
 
@@ -55,7 +55,7 @@ class Backlog:
         self.drop(1, value_bytes)
         if (
             self.is_holding_back
-            and self.records <= self._max_records * RESUME_SHARE
+            and self.records <= self.max_records * RESUME_SHARE
             and self._bytes <= MAX_BYTES * RESUME_SHARE
         ):
             self.open()

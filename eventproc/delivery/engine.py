@@ -65,29 +65,15 @@ class Engine:
     """Delivers one destination's records; see the module's docstring."""
 
     def __init__(self, destination: Destination, delivery: DeliverySettings, parts: EngineParts) -> None:
-        self.destination = destination
         self.stats = DestinationStats()
-        self.breaker = Breaker(
-            delivery.breaker.failure_threshold,
-            delivery.breaker.open_initial_seconds,
-            delivery.breaker.open_max_seconds,
-        )
-        self._delivery = delivery
-        self._sender = parts.sender
+        self.breaker = Breaker()
+        self.is_removed = False
+        """Whether the configuration no longer has it: what waits is delivered, and nothing more comes."""
         holds = parts.holds if delivery.on_dead_letter == "hold_transaction" else None
         self._dead_letters = DeadLetters(destination.id, parts.dead_letters, holds)
         self._clock = parts.clock
         self._draw = parts.draw
         self._journal = parts.journal
-        self._policy = RetryPolicy(
-            delivery.retry.initial_seconds,
-            delivery.retry.max_seconds,
-            delivery.retry.retry_after_max_seconds,
-            delivery.retry.poison_attempts,
-        )
-        self._limiter = (
-            None if delivery.rate_limit_per_second is None else _limiter(delivery.rate_limit_per_second)
-        )
         self._partitions = AssignedPartitions()
         self._backlog = Backlog(parts.flow, self._partitions, delivery.max_waiting)
         self._lanes: Lanes[Job] = Lanes()
@@ -97,6 +83,22 @@ class Engine:
         self._timer: Timer | None = None
         self._operator_pause = False
         self._draining = False
+        self._configure(destination, delivery, parts.sender)
+
+    def _configure(self, destination: Destination, delivery: DeliverySettings, sender: Sender) -> None:
+        self.destination = destination
+        self._delivery = delivery
+        self._sender = sender
+        self.breaker.failure_threshold = delivery.breaker.failure_threshold
+        self.breaker.open_initial_seconds = delivery.breaker.open_initial_seconds
+        self.breaker.open_max_seconds = delivery.breaker.open_max_seconds
+        self._backlog.max_records = delivery.max_waiting
+        retry = delivery.retry
+        self._policy = RetryPolicy(
+            retry.initial_seconds, retry.max_seconds, retry.retry_after_max_seconds, retry.poison_attempts
+        )
+        rate = delivery.rate_limit_per_second
+        self._limiter = None if rate is None else _limiter(rate)
 
     # -- what the consumer calls -------------------------------------------------------------------
 
@@ -158,6 +160,20 @@ class Engine:
         await self._sender.close()
 
     # -- what an operator calls and sees -----------------------------------------------------------
+
+    def reconfigure(self, destination: Destination, delivery: DeliverySettings, sender: Sender) -> Sender:
+        """Attempts from now on go by these; what is in flight ends as it began.
+
+        Lanes, breaker, counters and pause stay, and whatever waits for its time or behind the breaker may try
+        at once: it may be what the change is for. Returns the old sender, which is still in use.
+        """
+        old = self._sender
+        self._configure(destination, delivery, sender)
+        if self.breaker.state is BreakerState.OPEN:
+            self.breaker.opened_until = self._clock.monotonic()
+        self._lanes.release_postponed()
+        self._start()
+        return old
 
     def pause(self) -> None:
         """Start nothing more until ``resume``; what is in flight goes on."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from eventproc.auth import ApiKeyAuth
 from eventproc.breaker import BreakerState
 from eventproc.dead_letters import DeadLetterReason
 from eventproc.delivery.engine import Engine, EngineParts
@@ -419,3 +421,88 @@ async def test_metadata_that_cannot_be_read_is_left_alone() -> None:
     world.engine.accept(record(40, "t", partition=7))
     await settle()
     assert world.sent == ["e40"]
+
+
+def keyed(key: str) -> Any:
+    return dataclasses.replace(destination(), authenticator=ApiKeyAuth(key, "X-Api-Key"))
+
+
+async def test_what_is_in_flight_ends_with_the_old_key_and_the_next_attempt_has_the_new_one() -> None:
+    world = World()
+    world.engine.reconfigure(keyed("old"), world.settings, world.sender)
+    world.sender.hold = asyncio.Event()
+    world.accept(0, "a")
+    world.accept(1, "a")
+    await settle()
+    new = FakeSender()
+    assert world.engine.reconfigure(keyed("new"), world.settings, new) is world.sender
+    await settle()
+    assert new.sent == []
+    world.sender.hold.set()
+    await settle()
+    assert [h["X-Api-Key"] for h in world.sender.headers] == ["old"]
+    assert [h["X-Api-Key"] for h in new.headers] == ["new"]
+    assert (world.sent, new.sent) == (["e0"], [b"e1"])
+    assert world.watermark == 2
+    assert not world.sender.closed, "whoever reconfigures closes it, when nothing is in flight"
+
+
+async def test_a_change_is_tried_at_once_by_what_waits_for_its_time() -> None:
+    world = World()
+    world.sender.script = lambda _body, _n: status(401, retry_after="600")
+    world.accept(0, "a")
+    await settle()
+    new = FakeSender()
+    world.engine.reconfigure(keyed("new"), world.settings, new)
+    await settle()
+    assert new.sent == [b"e0"]
+    assert world.watermark == 1
+
+
+async def test_a_change_sends_a_probe_through_an_open_breaker_and_no_more() -> None:
+    world = World()
+    world.sender.script = lambda _body, _n: REFUSED
+    for offset in range(20):
+        world.accept(offset, f"t{offset}")
+    await world.clock.advance(5)
+    assert world.engine.breaker.state is BreakerState.OPEN
+    new = FakeSender(hold=asyncio.Event())
+    world.engine.reconfigure(keyed("new"), world.settings, new)
+    await settle()
+    assert len(new.sent) == 1
+    assert new.hold is not None
+    new.hold.set()
+    new.hold = None
+    await settle()
+    assert world.breaker_is_closed()
+    assert world.watermark == 20
+
+
+async def test_limits_change_with_the_settings() -> None:
+    world = World(settings=delivery(max_in_flight="2", max_waiting="4"))
+    world.sender.hold = asyncio.Event()
+    for offset in range(6):
+        world.accept(offset, f"t{offset}")
+    await settle()
+    assert world.flow.paused == {PARTITION}
+    assert world.sender.in_flight == 2
+    world.engine.reconfigure(destination(), delivery(max_in_flight="4", max_waiting="100"), world.sender)
+    await settle()
+    assert world.sender.in_flight == 4
+    world.sender.hold.set()
+    await settle()
+    assert world.flow.paused == set()
+    assert world.watermark == 6
+
+
+async def test_a_paused_destination_stays_paused_over_a_change() -> None:
+    world = World()
+    world.engine.pause()
+    world.accept(0, "a")
+    new = FakeSender()
+    world.engine.reconfigure(keyed("new"), world.settings, new)
+    await settle()
+    assert new.sent == []
+    world.engine.resume()
+    await settle()
+    assert new.sent == [b"e0"]

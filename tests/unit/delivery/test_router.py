@@ -152,6 +152,20 @@ async def test_a_send_that_is_refused_at_once_ends_the_worker_in_the_same_way() 
     await world.router.stop()
 
 
+async def test_a_new_table_counts_from_the_next_event_on() -> None:
+    async with World() as world:
+        world.accept(0, event(1))
+        await settle()
+        new = DestinationId("client.w2.sep24")
+        table = RoutingTable([ClientRule("w2", domains=("w.example",), endpoints={Sep.SEP24: new})], None)
+        world.router.use(table, {new: "to.w2"})
+        world.accept(1, event(2, client_name="w2"))
+        world.accept(2, event(3))
+        await settle()
+        assert [topic for topic, *_ in world.producer.sent] == ["to.business", "to.wallet", "to.w2"]
+        assert world.watermark == 3
+
+
 async def test_nothing_is_routed_before_the_customer_index_is_loaded() -> None:
     async with World(ready=False) as world:
         world.accept(0, event(1))
