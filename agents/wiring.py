@@ -31,7 +31,8 @@ from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
-from eventproc.delivery.sender import HttpSender
+from eventproc.delivery.sender import HttpSender, Sender
+from eventproc.delivery.shadow_sender import ShadowSender
 from eventproc.delivery.topics import plan_topics
 from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
 from eventproc.destinations import Destination, build_destinations
@@ -79,6 +80,10 @@ class EventprocApp(App):
     async def on_start(self) -> None:
         """Faust's own start, then producer, directory, router, in this order."""
         await super().on_start()
+        settings = self.parts.settings
+        if settings.delivery.mode == "shadow":
+            topics = settings.topics
+            log.warning("worker.shadow", requests=topics.requests, consumer_group=topics.consumer_group)
         for service in self.foundation:
             await self.add_runtime_dependency(service)
 
@@ -225,7 +230,7 @@ def _engines(
             destination,
             settings.delivery,
             EngineParts(
-                HttpSender(destination.endpoint, settings.delivery),
+                _sender(settings, destination, producer),
                 dead_letters,
                 tap,
                 clock,
@@ -235,6 +240,12 @@ def _engines(
         )
         for id_, destination in destinations.items()
     }
+
+
+def _sender(settings: Settings, destination: Destination, producer: RecordProducer) -> Sender:
+    if settings.delivery.mode == "shadow":
+        return ShadowSender(destination, producer, settings.topics.requests)
+    return HttpSender(destination.endpoint, settings.delivery)
 
 
 def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name: str) -> None:

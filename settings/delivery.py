@@ -26,9 +26,17 @@ class BreakerSettings(Section):
     open_max_seconds: Seconds
 
 
+class ShadowSettings(Section):
+    """``delivery.shadow.*``: what would have been sent."""
+
+    retention_hours: Count
+
+
 class DeliverySettings(Section):
     """``delivery.*``."""
 
+    mode: Annotated[Literal["deliver", "shadow"], LowerCase]
+    shadow: ShadowSettings
     client_routing: Annotated[Literal["strict", "broadcast"], LowerCase]
     order: Annotated[Literal["as_received", "skip_stale"], LowerCase]
     on_dead_letter: Annotated[Literal["continue", "hold_transaction"], LowerCase]

@@ -17,6 +17,7 @@ from settings.model import Settings
 from settings.problems import UNSET, Problem, Report, SettingsError, shown
 from settings.rules import findings
 from settings.secrets import read_secret
+from settings.shadow import keep_apart
 from settings.sources import (
     DEFAULT,
     FILE,
@@ -62,7 +63,8 @@ def load_settings(
     if report.errors:
         raise SettingsError(report.errors)
     origins = {name: value.origin for name, value in given.items()} | {"clients": clients.origin}
-    return settings.model_copy(update={"origins": origins, "warnings": tuple(report.warnings)})
+    settings = settings.model_copy(update={"origins": origins, "warnings": tuple(report.warnings)})
+    return keep_apart(settings) if settings.delivery.mode == "shadow" else settings
 
 
 def _from_file(tree: Mapping[Any, Any], origin: str, report: Report) -> dict[str, Given]:

@@ -48,6 +48,7 @@ def findings(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding
     yield from _more_info(settings)
     yield from _shared_identities(settings)
     yield from _nobody_served(settings, has_callback_urls=has_callback_urls)
+    yield from _shadow(settings)
     yield from _web(settings)
 
 
@@ -206,6 +207,12 @@ def _nobody_served(settings: Settings, *, has_callback_urls: bool) -> Iterator[F
         wrong = "is false, and no client is served either: nothing is delivered"
         right = "true, or client_status_callback.enabled with a client that has a callback URL"
         yield Finding("event_processor.callback_api_request.enabled", wrong, right, is_warning=True)
+
+
+def _shadow(settings: Settings) -> Iterator[Finding]:
+    if settings.delivery.mode == "shadow":
+        wrong = "is shadow: nothing is sent to anybody, only written down"
+        yield Finding("delivery.mode", wrong, "deliver, when events are to arrive", is_warning=True)
 
 
 def _web(settings: Settings) -> Iterator[Finding]:

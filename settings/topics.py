@@ -46,3 +46,8 @@ class TopicsSettings(Section):
     def attempts(self) -> str:
         """The journal that timelines are read from."""
         return f"{self.prefix}attempts"
+
+    @property
+    def requests(self) -> str:
+        """What a shadow worker would have sent."""
+        return f"{self.prefix}requests"

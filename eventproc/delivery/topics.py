@@ -49,6 +49,7 @@ def plan_topics(settings: Settings, destination_topics: list[str]) -> list[Topic
             for name in destination_topics
         ),
         *_journal_topic(settings),
+        *_shadow_topic(settings),
     ]
 
 
@@ -57,6 +58,14 @@ def _journal_topic(settings: Settings) -> list[TopicPlan]:
     if not timeline.enabled:
         return []
     return [TopicPlan(settings.topics.attempts, timeline.partitions, _milliseconds(timeline.retention_hours))]
+
+
+def _shadow_topic(settings: Settings) -> list[TopicPlan]:
+    delivery = settings.delivery
+    if delivery.mode != "shadow":
+        return []
+    retention = _milliseconds(delivery.shadow.retention_hours)
+    return [TopicPlan(settings.topics.requests, settings.topics.partitions, retention)]
 
 
 def control_plan(settings: Settings) -> TopicPlan:
