@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -95,7 +95,7 @@ class Redrive(Page):
             raise web.HTTPBadRequest(text="Select dead letters, or name a destination or a reason.")
         confirm = str(form.get("confirm", ""))
         async with desk.redriving:
-            window = await desk.letters.read(_keeps(selection))
+            window = await desk.letters.read(_keeps(selection) if confirm else _nothing)
             plan = self._plan(window, selection)
             wanted = {_digest(plan)} | (
                 {"yes"} if operator is not None and operator.form_token is None else set()
@@ -136,11 +136,14 @@ def _selection(asked: Mapping[str, Any]) -> Selection:
     )
 
 
-def _keeps(selection: Selection) -> Any:
-    """Whether a record's value is needed: by its key, as far as that tells."""
-    if selection.keys:
-        return selection.keys.__contains__
-    return lambda _key: True
+def _keeps(selection: Selection) -> Callable[[bytes], bool]:
+    """Whether a record's value is needed for sending: by its key, as far as that tells."""
+    keys = selection.keys
+    return (lambda key: key in keys) if keys else (lambda _key: True)
+
+
+def _nothing(_key: bytes) -> bool:
+    return False
 
 
 def _plan_facts(plan: Plan, window: Window, *, is_sent: bool) -> dict[str, Any]:

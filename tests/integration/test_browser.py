@@ -294,6 +294,9 @@ async def test_an_operator_logs_in_sends_again_and_pauses(browser: Chromium, sce
     await browser.submit("document.querySelector('.session button').click()")
     assert await browser.evaluate("document.querySelector('.session a').textContent") == "Log in"
     assert browser.complaints == []
+    assert TOKEN not in scene.worker.log_text()
+    code, _ = await scene.worker.terminate()
+    assert code == 0, "an open browser holds no worker back"
 
 
 async def test_what_is_hostile_comes_through_a_worker_as_text(scene: Scene) -> None:

@@ -109,4 +109,4 @@ async def test_it_samples_by_itself_while_it_runs() -> None:
             if history._taken > 2:
                 break
     assert history._taken > 2
-    assert history.last_hour(engine).delivered[-1] == 1
+    assert sum(history.last_hour(engine).delivered) == 1

@@ -98,7 +98,9 @@ async def test_selected_letters_are_shown_and_then_sent() -> None:
         text, form = await preview(site, chosen)
         assert "Send 2 again" in text
         assert site.letters.sent == []
+        assert site.letters.kept == set(), "a look needs no bodies"
         answer = await site.post("/dead-letters/redrive", form)
+        assert site.letters.kept == {keys[1], keys[3]}
         assert answer.status == 303
         (plan,) = site.letters.sent
         assert [send.entry.event_id for send in plan.sends] == ["e1", "e3"], "in the topic's order"
