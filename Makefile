@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format chaos bench lock lint-deploy clean
+.PHONY: install demo test lint format chaos bench lock lint-deploy sbom audit clean
 
 install: $(STAMP)
 
@@ -37,7 +37,8 @@ bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
 
 # Resolves for every Python from 3.10 and every platform; needs uv, which `pip install uv` brings. The second file is
-# what the image holds, in the same versions; setuptools only builds it. The third is what `make lint-deploy` needs.
+# what the image holds, in the same versions; setuptools only builds it. The third is what `make lint-deploy` needs,
+# the fourth what `make sbom` and `make audit` do.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links
 lock:
@@ -46,10 +47,19 @@ lock:
 	echo 'setuptools>=77' | $(COMPILE) --extra fast --constraint requirements.lock \
 		--output-file requirements-image.lock pyproject.toml -
 	$(COMPILE) --output-file deploy/lint.lock deploy/lint.in
+	$(COMPILE) --output-file supply-chain/tools.lock supply-chain/tools.in
 
 # Dockerfile, alert rules, systemd unit, chart and manifests, each by the tool for it; installs those tools in .cache.
 lint-deploy:
 	PYTHON=$(PYTHON) deploy/lint.sh $(ARGS)
+
+# What is in the image, as CycloneDX: sbom.cdx.json, or ARGS=FILE.
+sbom:
+	PYTHON=$(PYTHON) supply-chain/run.sh sbom $(ARGS)
+
+# Whether OSV knows a vulnerability of what we build with; says so where OSV cannot be reached.
+audit:
+	PYTHON=$(PYTHON) supply-chain/run.sh audit $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
