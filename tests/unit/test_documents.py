@@ -36,6 +36,7 @@ RECEIVING = CHECKOUT / "docs" / "receiving.md"
 OPERATIONS = CHECKOUT / "docs" / "operations.md"
 ARCHITECTURE = CHECKOUT / "docs" / "architecture.md"
 README = CHECKOUT / "README.md"
+SECURITY = CHECKOUT / "SECURITY.md"
 
 # Capitals with an underscore that are no variables of ours.
 FOREIGN_NAMES = {
@@ -212,6 +213,20 @@ def test_the_headers_named_are_sent() -> None:
         assert f'"{header}"' in request
         assert f"`{header}`" in RECEIVING.read_text("utf-8")
     assert records.REDRIVEN == "redriven"
+
+
+def test_every_threat_has_tests_that_exist() -> None:
+    _heading, _line, *rows = [
+        line for line in _section(SECURITY, "What is defended, and how").splitlines() if line.startswith("|")
+    ]
+    for row in rows:
+        named = re.findall(r"\[`(test_\w+)`\]\((tests/[\w/]+\.py)\)", row)
+        assert named, row
+        for name, file in named:
+            found = re.search(
+                rf"^(?:async )?def {name}\(", (CHECKOUT / file).read_text("utf-8"), re.MULTILINE
+            )
+            assert found, f"{file} has no {name}"
 
 
 def test_the_license_is_apache_2() -> None:
