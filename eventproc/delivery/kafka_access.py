@@ -79,6 +79,8 @@ async def ask_for_access(settings: Settings) -> Access:
     first = await _first_to_let_in(_Door(kafka, options, *server).knock() for server in servers)
     if not isinstance(first, LetIn) or first.brokers.intersection(servers):
         return first
+    if not first.brokers:
+        return Unreachable(f"{kafka.bootstrap_server}: no broker is registered there yet")
     # Another name or port than the one we know: an address may be wrong, or not in the certificate.
     second = await _first_to_let_in(
         _Door(kafka, options, *broker).knock() for broker in sorted(first.brokers)
@@ -92,7 +94,7 @@ async def ask_for_access(settings: Settings) -> Access:
 async def _first_to_let_in(knocks: Iterable[Coroutine[Any, Any, Access]]) -> Access:
     """The first that lets us in; else a refusal, as that says most; else the last that is away."""
     tasks = [asyncio.ensure_future(knock) for knock in knocks]
-    result: Access = Unreachable("there is no broker registered yet")
+    result: Access = Unreachable("nobody was asked")
     try:
         for ended in asyncio.as_completed(tasks):
             access = await ended
