@@ -33,6 +33,7 @@ class Overview(Page):
         needy.sort(key=lambda one: (-(one["oldest_waiting_seconds"] or 0.0), one["id"]))
         counts = Counter(one["condition"] for one in engines)
         facts = {
+            "mode": parts.settings.delivery.mode,
             "worker": _worker(app, now),
             "last_minute": _last_minute(parts),
             "oldest_undelivered": _oldest(engines),

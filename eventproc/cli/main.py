@@ -15,6 +15,7 @@ from eventproc.cli.doctor import doctor
 from eventproc.cli.listen import listen
 from eventproc.cli.replay import replay
 from eventproc.cli.send_example import send_example
+from eventproc.cli.shadow import shadow
 from eventproc.cli.timeline import timeline
 from eventproc.cli.verify import verify
 from eventproc.cli.worker import worker
@@ -50,6 +51,7 @@ main.add_command(doctor)
 main.add_command(listen)
 main.add_command(replay)
 main.add_command(send_example)
+main.add_command(shadow)
 main.add_command(timeline)
 main.add_command(verify)
 main.add_command(worker)
