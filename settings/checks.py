@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic_core import PydanticCustomError
@@ -89,6 +90,20 @@ def check_brokers(text: str) -> str:
         if not _HOST.fullmatch(host) or port is None or not _is_port(port):
             raise refusal(f"{shown(entry)} is not host:port", "host:port, or several with commas between")
     return ",".join(entries)
+
+
+def check_network(given: object) -> IPv4Network | IPv6Network:
+    """A network in CIDR notation; an address alone is a network of one."""
+    text = str(given).strip()
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        right = str(ip_network(text, strict=False))
+    except ValueError:
+        raise refusal(f"{shown(text)} is not a network", "a network like 10.1.0.0/16") from None
+    raise refusal(f"{shown(text)} is an address within a network", right)
 
 
 def check_header_name(text: str) -> str:

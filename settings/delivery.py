@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.fields import Count, HeaderValue, LowerCase, Seconds, Section, Url
+from settings.fields import Count, HeaderValue, LowerCase, Networks, Seconds, Section, Url
 
 
 class RetrySettings(Section):
@@ -53,5 +53,6 @@ class DeliverySettings(Section):
     worker_shutdown_timeout_seconds: Seconds
     stuck_after_seconds: Seconds
     allow_private_networks: bool
+    allowed_networks: Networks
     proxy_url: Url | None
     user_agent: HeaderValue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,11 @@ def _join_list(value: Any) -> Any:
     return value
 
 
+def _networks(value: Any) -> Any:
+    given = split_list(value)
+    return [checks.check_network(part) for part in given] if isinstance(given, list) else given
+
+
 def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -87,6 +93,7 @@ BrokerList = Annotated[str, BeforeValidator(_join_list), AfterValidator(checks.c
 HeaderName = Annotated[str, AfterValidator(checks.check_header_name)]
 HeaderValue = Annotated[str, AfterValidator(checks.check_header_value)]
 TopicName = Annotated[str, AfterValidator(checks.check_topic)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 TextList = Annotated[tuple[Text, ...], BeforeValidator(split_list)]
 FilePath = Annotated[Path, BeforeValidator(_strip_file_scheme)]
 Port = Annotated[int, Field(ge=1, le=65535)]

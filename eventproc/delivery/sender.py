@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from eventproc.delivery.aiohttp_internals import REQUEST_CLASS
-from eventproc.delivery.egress import ForbiddenAddressError, GuardedResolver, is_forbidden
+from eventproc.delivery.egress import EgressPolicy, ForbiddenAddressError, guarded_connector
 from eventproc.destinations import Endpoint, TlsOptions
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings.delivery import DeliverySettings
@@ -44,20 +45,23 @@ class Sender(Protocol):
 class HttpSender:
     """aiohttp with a session and a connection pool of its own, made at the first send."""
 
-    def __init__(self, endpoint: Endpoint, delivery: DeliverySettings) -> None:
+    def __init__(
+        self, endpoint: Endpoint, delivery: DeliverySettings, resolver: AbstractResolver | None = None
+    ) -> None:
         self._url = URL(endpoint.url, encoded=True)
         self._tls = endpoint.tls
         self._delivery = delivery
         self._excerpt_bytes = delivery.response_excerpt_bytes
         self._session: aiohttp.ClientSession | None = None
-        self._forbidden = is_forbidden(self._url.host or "", allow_private=delivery.allow_private_networks)
+        self._resolver = resolver
+        self._forbidden = EgressPolicy.of(delivery).forbids_host(self._url.host or "")
 
     async def send(self, headers: dict[str, str], body: bytes) -> Response | NoResponse:
         """POST once, within ``delivery.request_timeout_seconds`` all in all."""
         if self._forbidden:
             return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
-        session = self._session or self._open()
         try:
+            session = self._session or self._open()
             response = await session.post(
                 self._url,
                 data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
@@ -103,11 +107,12 @@ class HttpSender:
 
     def _open(self) -> aiohttp.ClientSession:
         delivery = self._delivery
-        connector = aiohttp.TCPConnector(
+        connector = guarded_connector(
+            EgressPolicy.of_connections(delivery),
+            self._resolver,
             limit=delivery.max_in_flight,
             ssl=_ssl_context(self._tls) if self._url.scheme == "https" else False,
             keepalive_timeout=KEEPALIVE_SECONDS,
-            resolver=GuardedResolver(allow_private=delivery.allow_private_networks),
             ttl_dns_cache=30,
         )
         self._session = aiohttp.ClientSession(
@@ -138,7 +143,7 @@ def _ssl_context(tls: TlsOptions) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.certificate_path is not None:
-        context.load_cert_chain(tls.certificate_path, tls.key_path)
+        context.load_cert_chain(tls.certificate_path, tls.key_path, password="")  # never asked on a terminal
     return context
 
 
@@ -148,7 +153,7 @@ def _no_response(error: Exception) -> NoResponse:
         return NoResponse(FailureKind.FORBIDDEN_ADDRESS, str(cause))
     if isinstance(error, asyncio.TimeoutError):
         return NoResponse(FailureKind.TIMEOUT, "no answer in time")
-    if isinstance(error, aiohttp.ClientSSLError):
+    if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)) or isinstance(cause, ssl.SSLError):
         return NoResponse(FailureKind.TLS, _brief(error))
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
         return NoResponse(FailureKind.CONNECT, _brief(error))
@@ -156,4 +161,4 @@ def _no_response(error: Exception) -> NoResponse:
 
 
 def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:200]
+    return f"{type(error).__name__}: {error}"[:300]

@@ -19,7 +19,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from eventproc.delivery.egress import GuardedResolver, is_forbidden
+from eventproc.delivery.egress import EgressPolicy, guarded_connector
 from eventproc.delivery.example_sender import Answer
 
 # The very context that events are sent with: another could find what does not hold for them.
@@ -157,11 +157,12 @@ class _Walk:
             way_out = "is the host in the URL right? Does this machine use the right DNS?"
             raise self._stop("DNS", f"{host}: {_said(error)}", way_out) from error
         addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
-        allow_private = self._delivery.allow_private_networks
-        allowed = [one for one in addresses if not is_forbidden(one, allow_private=allow_private)]
+        policy = EgressPolicy.of(self._delivery)
+        allowed = [one for one in addresses if policy.allows(one)]
         if not allowed:
             what = f"{host} is {', '.join(addresses[:4])}: link-local, or private while that is not allowed"
-            raise self._stop("address", what, "use another URL, or set delivery.allow_private_networks")
+            way_out = "use another URL, or set delivery.allowed_networks or delivery.allow_private_networks"
+            raise self._stop("address", what, way_out)
         if allowed != [host]:
             self.checks.append(ok(self._id, "DNS", f"{host} is {', '.join(allowed[:4])}"))
         return allowed
@@ -228,9 +229,8 @@ class _Walk:
         return await asyncio.wait_for(opening, self._timeout_seconds)
 
     def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            ssl=False if self._context is None else self._context,
-            resolver=GuardedResolver(allow_private=self._delivery.allow_private_networks),
+        connector = guarded_connector(
+            EgressPolicy.of_connections(self._delivery), ssl=False if self._context is None else self._context
         )
         return aiohttp.ClientSession(
             connector=connector,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from eventproc.delivery.egress import EgressPolicy, guarded_connector
 from eventproc.stellar_toml import MAX_BYTES, PATH, StellarToml, StellarTomlError, parse_stellar_toml
 
 _REDIRECTS: Final = 3
@@ -52,7 +53,7 @@ async def read_stellar_toml(
 
 async def _fetch(url: str, ca_path: Path | None) -> bytes:
     context = ssl.create_default_context(cafile=ca_path)
-    connector = aiohttp.TCPConnector(ssl=context)
+    connector = guarded_connector(EgressPolicy(allow_private=True), ssl=context)
     async with (
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
         session.get(url, max_redirects=_REDIRECTS) as response,
