@@ -16,7 +16,7 @@ from settings.fields import Alias, NoEffect, Secret
 from settings.model import Settings
 from settings.text_yaml import load_text
 
-_NOT_KEYS = frozenset({"origins", "warnings"})
+_NOT_KEYS = frozenset({"origins", "warnings", "files"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,10 @@ def load_settings(
     clients = read_clients(given, path, report)
     settings = _build(given, clients, report)
     if report.errors:
-        raise SettingsError(report.errors)
+        raise SettingsError(report.errors, report.files)
     origins = {name: value.origin for name, value in given.items()} | {"clients": clients.origin}
-    settings = settings.model_copy(update={"origins": origins, "warnings": tuple(report.warnings)})
+    known = {"origins": origins, "warnings": tuple(report.warnings), "files": tuple(report.files)}
+    settings = settings.model_copy(update=known)
     return keep_apart(settings) if settings.delivery.mode == "shadow" else settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import Field
 
@@ -16,6 +17,7 @@ from settings.events import EventsSettings
 from settings.fields import Section
 from settings.logs import LoggingSettings
 from settings.problems import Problem
+from settings.reload import ReloadSettings
 from settings.sep import Sep6Settings, Sep10Settings, Sep24Settings
 from settings.timeline import TimelineSettings
 from settings.topics import TopicsSettings
@@ -38,12 +40,15 @@ class Settings(Section):
     timeline: TimelineSettings
     consumer: ConsumerSettings
     web: WebSettings
+    reload: ReloadSettings
     logging: LoggingSettings
 
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     """Dotted key to ``default``, ``file /x.yaml``, ``.env NAME``, ``environment NAME`` or ``not set``."""
     warnings: tuple[Problem, ...] = Field(default=(), exclude=True, repr=False)
     """What is worth a look and stops nothing."""
+    files: tuple[Path, ...] = Field(default=(), exclude=True, repr=False)
+    """Every file that was looked into, and ``.env`` where there is none: what a reload watches."""
 
     @property
     def web_port(self) -> int:

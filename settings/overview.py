@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -67,6 +68,8 @@ def _plain(value: object) -> Plain:
             return [str(part) for part in value]
         case Path():
             return str(value)
+        case datetime():
+            return value.isoformat()
         case None | str() | bool() | int() | float():
             return value
         case _:

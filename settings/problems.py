@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _SEED = re.compile(r"\bS[A-Z2-7]{55}\b", re.IGNORECASE)
 _USERINFO = re.compile(r"^(['\"]?\w*://)?.*@", re.DOTALL)
@@ -39,10 +40,14 @@ class Problem:
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; ``problems`` has everything that must change."""
+    """The configuration cannot be used; ``problems`` has everything that must change.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    ``files`` are those that were looked into.
+    """
+
+    def __init__(self, problems: Sequence[Problem], files: Iterable[Path] = ()) -> None:
         self.problems = list(problems)
+        self.files = tuple(files)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -54,10 +59,11 @@ class SettingsError(Exception):
 
 @dataclass(slots=True)
 class Report:
-    """Collects problems while the sources are read."""
+    """Collects problems, and the files looked into, while the sources are read."""
 
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
 
     def error(self, key: str, origin: str, wrong: str, right: str) -> None:
         """Notes what must change."""

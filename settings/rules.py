@@ -120,6 +120,16 @@ def _signing(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding
         wrong = "is missing, and a client has a callback URL"
         right = "SECRET_SEP10_SIGNING_SEED in the environment or .env"
         yield Finding("sep10.signing_seed", wrong, right, looked_at=(enabled,))
+    seed, at = "sep10.signing_seed_next", "sep10.signing_seed_next_at"
+    if settings.sep10.signing_seed_next is None and settings.sep10.signing_seed_next_at is not None:
+        wrong, right = (
+            f"is missing, and {at} is set",
+            "SECRET_SEP10_SIGNING_SEED_NEXT in the environment or .env",
+        )
+        yield Finding(seed, wrong, right, looked_at=(at,))
+    if settings.sep10.signing_seed_next is not None and settings.sep10.signing_seed_next_at is None:
+        wrong = "is missing, so SECRET_SEP10_SIGNING_SEED_NEXT is not used"
+        yield Finding(at, wrong, "from when on it signs, like 2026-12-01T10:00:00Z", (seed,), is_warning=True)
 
 
 def _ordered_pairs(settings: Settings) -> Iterator[Finding]:

@@ -60,6 +60,7 @@ def read_dotenv(path: Path | None, report: Report) -> Variables:
     if path is None:
         path = Path(".env")
         if not path.is_file():
+            report.files.append(path.absolute())
             return Variables({})
     text = read_text(path, ".env", str(path), report)
     lines: dict[str, str] = {}
@@ -105,6 +106,7 @@ def read_config_file(path: Path, named_by: str, report: Report) -> Mapping[Any, 
 
 def read_text(path: Path, key: str, origin: str, report: Report) -> str | None:
     """The text of a file; None, and a problem noted, when it cannot be read."""
+    report.files.append(path.absolute())
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -74,7 +74,7 @@ def test_the_package_exports_what_others_rely_on() -> None:
 def _own_defaults(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, object]]:
     for part, field in model.model_fields.items():
         name = f"{prefix}{part}"
-        if name in {"origins", "warnings", "clients"}:
+        if name in {"origins", "warnings", "files", "clients"}:
             continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _own_defaults(field.annotation, f"{name}.")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from stellar_sdk import Keypair
 
 from tests.unit.settings.loading import SEED, Loading, keys
 
@@ -273,3 +275,47 @@ def test_an_admin_token_must_be_long_enough_and_fit_into_a_header(loading: Loadi
     assert problem.key == "SECRET_WEB_ADMIN_TOKEN"
     assert token not in str(problem)
     loading.load(env={"SECRET_WEB_ADMIN_TOKEN": LONG_SECRET, "WEB_REQUIRE_TOKEN_FOR_READING": "true"})
+
+
+NEXT_AT = "SEP10_SIGNING_SEED_NEXT_AT"
+NEXT = "SECRET_SEP10_SIGNING_SEED_NEXT"
+
+
+def test_the_next_seed_signs_from_its_time_on(loading: Loading) -> None:
+    following = Keypair.random().secret
+    env = {"SECRET_SEP10_SIGNING_SEED": SEED, NEXT: following, NEXT_AT: "2026-12-01T11:00:00+01:00"}
+    sep10 = loading.load(env=env).sep10
+    moment = datetime(2026, 12, 1, 10, tzinfo=timezone.utc)
+
+    def seed(at: datetime) -> str:
+        found = sep10.seed_at(at)
+        assert found is not None
+        return found.get_secret_value()
+
+    assert seed(moment - timedelta(microseconds=1)) == SEED
+    assert seed(moment) == following
+
+
+def test_without_a_plan_the_one_seed_signs_for_ever(loading: Loading) -> None:
+    sep10 = loading.load(env={"SECRET_SEP10_SIGNING_SEED": SEED}).sep10
+    assert sep10.seed_at(datetime(9999, 1, 1, tzinfo=timezone.utc)) == sep10.signing_seed
+
+
+def test_a_time_without_a_next_seed_is_a_problem(loading: Loading) -> None:
+    problem = loading.problem("sep10: {signing_seed_next_at: 2026-12-01T10:00:00Z}")
+    assert problem.key == NEXT
+
+
+def test_a_next_seed_without_a_time_is_not_used_and_said_so(loading: Loading) -> None:
+    (warning,) = loading.load(env={NEXT: SEED}).warnings
+    assert warning.key == "sep10.signing_seed_next_at"
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"), [("tomorrow", "is not a time"), ("2026-12-01T10:00:00", "has no time zone")]
+)
+def test_the_time_of_the_next_seed_must_be_one(loading: Loading, given: str, wrong: str) -> None:
+    problem = loading.problem(env={NEXT: SEED, NEXT_AT: given})
+    assert problem.key == "sep10.signing_seed_next_at"
+    assert wrong in problem.wrong
+    assert "zone" in problem.right

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from stellar_sdk import Keypair
 
 from settings import Settings
 from settings.keys import Key, all_keys
@@ -12,6 +13,9 @@ from tests.unit.settings.loading import SEED, Loading
 SECRETS = [key for key in all_keys().values() if key.is_secret]
 VALUES = {key.variable: f"hunter2-{number:032}" for number, key in enumerate(SECRETS)}
 VALUES["SECRET_SEP10_SIGNING_SEED"] = SEED
+VALUES["SECRET_SEP10_SIGNING_SEED_NEXT"] = Keypair.random().secret
+BESIDE = {"SECRET_SEP10_SIGNING_SEED_NEXT": {"SEP10_SIGNING_SEED_NEXT_AT": "2026-12-01T10:00:00Z"}}
+"""What a secret is of no use without."""
 
 by_variable = pytest.mark.parametrize("key", SECRETS, ids=lambda key: key.variable)
 
@@ -29,6 +33,7 @@ def test_the_secrets_are_the_documented_ones() -> None:
         "SECRET_EVENTS_QUEUE_KAFKA_PASSWORD",
         "SECRET_EVENTS_QUEUE_KAFKA_USERNAME",
         "SECRET_SEP10_SIGNING_SEED",
+        "SECRET_SEP10_SIGNING_SEED_NEXT",
         "SECRET_SEP24_MORE_INFO_URL_JWT_SECRET",
         "SECRET_SEP6_MORE_INFO_URL_JWT_SECRET",
         "SECRET_SSL_KEYSTORE_PASSWORD",
@@ -51,7 +56,8 @@ def test_a_secret_comes_from_the_environment_or_dotenv(loading: Loading, key: Ke
 def test_a_secret_may_stand_in_a_file_of_its_own(loading: Loading, tmp_path: Path, key: Key) -> None:
     (tmp_path / "secret").write_text(f"{VALUES[key.variable]}\n", encoding="utf-8")
 
-    found = loading.load(env={f"{key.variable}_FILE": str(tmp_path / "secret")})
+    env = {f"{key.variable}_FILE": str(tmp_path / "secret")} | BESIDE.get(key.variable, {})
+    found = loading.load(env=env)
 
     assert secret_of(found, key) == VALUES[key.variable]
     assert found.origins[key.name] == f"environment {key.variable}_FILE"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import load_settings
+from settings import SettingsError, load_settings
 from tests.unit.settings.loading import SEED, Loading, keys
 
 GUIDE_YAML = """
@@ -332,3 +332,26 @@ def test_a_dollar_sign_in_a_dotenv_secret_is_kept(loading: Loading) -> None:
 
     assert found.web.admin_token is not None
     assert found.web.admin_token.get_secret_value() == "a${HOME}$b-and-more"
+
+
+def test_every_file_that_was_looked_into_is_known_also_when_something_is_wrong(
+    tmp_path: Path, loading: Loading
+) -> None:
+    clients, token = tmp_path / "clients.yaml", tmp_path / "token"
+    clients.write_text("items: []", encoding="utf-8")
+    token.write_text("a-token-of-some-length", encoding="utf-8")
+    yaml = "clients: {type: file, value: clients.yaml}"
+    env = {"SECRET_WEB_ADMIN_TOKEN_FILE": str(token)}
+    files = {tmp_path / name for name in ("anchor.yaml", ".env", "clients.yaml", "token")}
+
+    assert set(loading.load(yaml, env).files) == files
+
+    token.unlink()
+    with pytest.raises(SettingsError) as caught:
+        loading.load(yaml, env)
+    assert set(caught.value.files) == files
+
+
+def test_a_dotenv_that_may_come_is_among_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(env={}).files == (tmp_path / ".env",)
