@@ -23,6 +23,7 @@ def check(context: CliContext) -> None:
     settings = context.load()
     _check_kafka_stores(settings)
     print_warnings(settings)
+    _say_who_signs(settings)
     if not settings.events.enabled:
         click.echo("events.enabled is false: a worker says so and stops. Set EVENTS_ENABLED=true.", err=True)
     count = len(settings.warnings)
@@ -46,6 +47,21 @@ def show(context: CliContext, *, as_json: bool) -> None:
         for line in _as_lines(entries):
             click.echo(line)
     print_warnings(settings)
+
+
+def _say_who_signs(settings: Settings) -> None:
+    """A change of the key that is planned is easily got wrong, and seen by all wallets."""
+    sep10 = settings.sep10
+    if sep10.signing_seed is None or sep10.signing_seed_next is None or sep10.signing_seed_next_at is None:
+        return
+    from eventproc.auth.stellar_signature import StellarSignature  # noqa: PLC0415 - only for a planned change
+
+    present, following = (
+        StellarSignature(seed.get_secret_value(), "").account
+        for seed in (sep10.signing_seed, sep10.signing_seed_next)
+    )
+    moment = sep10.signing_seed_next_at.isoformat()
+    click.echo(f"{present} signs until {moment}, {following} from then on.")
 
 
 def _check_kafka_stores(settings: Settings) -> None:

@@ -137,10 +137,9 @@ def _secret(path: Path) -> bytes:
 def _own_keys(settings: Settings) -> list[NamedKey]:
     from eventproc.auth.stellar_signature import StellarSignature  # noqa: PLC0415 - only where it is needed
 
-    seed = settings.sep10.signing_seed
-    if seed is None:
-        return []
-    return [NamedKey(StellarSignature(seed.get_secret_value(), "").account, "the configuration")]
+    seeds = (settings.sep10.signing_seed, settings.sep10.signing_seed_next)
+    accounts = [StellarSignature(seed.get_secret_value(), "").account for seed in seeds if seed is not None]
+    return [NamedKey(account, "the configuration") for account in dict.fromkeys(accounts)]
 
 
 def _own_secret(settings: Settings) -> SharedSecret | None:

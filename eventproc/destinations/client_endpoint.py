@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from pydantic import SecretStr
+
+from eventproc.auth import Authenticator
 from eventproc.auth.stellar_signature import StellarSignature
+from eventproc.auth.succession import Succession
 from eventproc.destinations.model import Destination, Endpoint, topic_name
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
@@ -23,24 +27,32 @@ def client_destinations(settings: Settings) -> list[Destination]:
     seed = settings.sep10.signing_seed
     if not settings.event_processor.client_status_callback.enabled or seed is None:
         return []
-    legacy = settings.client_status_callback.legacy_signature_header
     found = []
     for client in settings.clients:
         context = payload_context(settings, client.name)
         for key, url in client.callback_urls.items():
             destination = client_destination_id(client.name, key)
-            signature = StellarSignature(seed.get_secret_value(), signed_host(url), legacy_header=legacy)
             found.append(
                 Destination(
                     id=destination,
                     topic=topic_name(settings.topics.prefix, destination),
                     endpoint=Endpoint(url),
-                    authenticator=signature,
+                    authenticator=_authenticator(settings, seed, signed_host(url)),
                     build_body=partial(_build_body, _SEP_BY_KEY[key], context),
                     build_from_span=partial(_build_from_span, _SEP_BY_KEY[key], context),
                 )
             )
     return found
+
+
+def _authenticator(settings: Settings, seed: SecretStr, host: str) -> Authenticator:
+    legacy = settings.client_status_callback.legacy_signature_header
+    present = StellarSignature(seed.get_secret_value(), host, legacy_header=legacy)
+    following, at = settings.sep10.signing_seed_next, settings.sep10.signing_seed_next_at
+    if following is None or at is None:
+        return present
+    successor = StellarSignature(following.get_secret_value(), host, legacy_header=legacy)
+    return Succession(present, successor, at.timestamp())
 
 
 def client_endpoints(settings: Settings, client_name: str) -> dict[Sep, DestinationId]:

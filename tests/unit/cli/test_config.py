@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from stellar_sdk import Keypair
 
 from eventproc.cli.context import CliContext
 from eventproc.cli.main import main
 from settings.keys import all_keys
+from tests.servers.anchor_env import TEST_PUBLIC_KEY, TEST_SEED
 
 SEED = "SAX3AH622R2XT6DXWWSRIDCMMUCCMATBZ5U6XKJWDO7M2EJUBFC3AW5X"
 WALLET = '[{"name": "lobstr", "type": "noncustodial", "domain": "lobstr.co", "callback_url": "https://lobstr.co/cb"}]'
@@ -34,6 +36,18 @@ def test_check_of_a_right_configuration_exits_with_0() -> None:
     assert result.exit_code == 0
     assert result.stdout == "The configuration is right.\n"
     assert result.stderr == ""
+
+
+def test_check_says_when_the_signing_key_changes_and_to_which() -> None:
+    following = Keypair.random()
+    env = {
+        "SECRET_SEP10_SIGNING_SEED": TEST_SEED,
+        "SECRET_SEP10_SIGNING_SEED_NEXT": following.secret,
+        "SEP10_SIGNING_SEED_NEXT_AT": "2026-12-01T10:00:00Z",
+    }
+    said = run("config", "check", env=env).stdout
+    change = f"{TEST_PUBLIC_KEY} signs until 2026-12-01T10:00:00+00:00, {following.public_key} from then on."
+    assert change in said.splitlines()
 
 
 def test_check_says_that_a_worker_would_stop_at_once() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 
 from stellar_sdk import Keypair
@@ -65,3 +66,21 @@ def test_domains_come_from_the_command_or_the_platforms_own_setting() -> None:
     assert home_domains(found, ["other.example.com"]) == ["other.example.com"]
     assert home_domains(settings(SEP10_HOME_DOMAIN="anchor.example.com"), ()) == ["anchor.example.com"]
     assert home_domains(settings(), ()) == []
+
+
+async def test_a_planned_change_is_judged_by_the_key_of_the_time_asked_for(tmp_path: Path) -> None:
+    following = Keypair.random()
+    plan = {
+        "SECRET_SEP10_SIGNING_SEED_NEXT": following.secret,
+        "SEP10_SIGNING_SEED_NEXT_AT": "9999-01-01T00:00:00Z",
+    }
+    authority = Authority.make(tmp_path)
+    content = f'SIGNING_KEY="{TEST_PUBLIC_KEY}"'.encode()
+    with static_site({PATH: content}, authority.server()) as port:
+        where = [f"localhost:{port}"]
+        (now,) = await judge_signing_key(settings(**plan), where, 30.0, authority.path)
+        then = datetime(9999, 1, 1, tzinfo=timezone.utc)
+        (later,) = await judge_signing_key(settings(**plan), where, 30.0, authority.path, then)
+    assert now.state is State.OK
+    assert later.state is State.PROBLEM
+    assert f"from 9999-01-01T00:00:00+00:00 on we sign with {following.public_key}" in later.what
