@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +15,7 @@ from typing import Any, Final
 import faust
 import structlog
 
+from agents.live import LiveConfiguration, agent_name, build_configuration, warn_of_what_stays
 from agents.pages import add_pages
 from agents.router import Router, RouterTopics
 from agents.sink import feed
@@ -21,7 +24,8 @@ from eventproc.delivery.control import Control
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.engine import Engine, EngineParts
-from eventproc.delivery.faust_internals import App, BatchSchema, PartitionTap, Transport, Worker
+from eventproc.delivery.faust_internals import BatchSchema, PartitionTap, Transport, Worker
+from eventproc.delivery.faust_subscription import App
 from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.history import History
@@ -31,27 +35,34 @@ from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
+from eventproc.delivery.reloader import Reloader
 from eventproc.delivery.sender import HttpSender, Sender
 from eventproc.delivery.shadow_sender import ShadowSender
+from eventproc.delivery.signing_key_watch import SigningKeyWatch
 from eventproc.delivery.topics import plan_topics
 from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
 from eventproc.destinations import Destination, build_destinations
 from eventproc.destinations.routes import build_routing_table
+from eventproc.doctor.findings import State
+from eventproc.doctor.signing_key import home_domains, judge_signing_key
 from eventproc.identifiers import DestinationId
-from settings import Settings
+from eventproc.reload_plan import Configuration
+from settings import Settings, load_settings
 
 log = structlog.stdlib.get_logger("eventproc")
 
 FETCH_BYTES: Final = 256 * 1024
 """Of one partition in one fetch, which aiokafka keeps ready; Kafka gives a larger record all the same."""
 
+ANCHOR_SECONDS: Final = 10.0
+
 STREAM_BUFFER_RECORDS: Final = 8192
 """Far above the poll limit, and sinks never wait, so a stream's queue never fills."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """What pages and commands look at."""
+    """What pages and commands look at; ``settings`` and ``engines`` are those in force now."""
 
     settings: Settings
     router: Router
@@ -62,6 +73,7 @@ class Parts:
     watch: ProgressWatch
     journal: JournalWriter | None
     history: History
+    reloader: Reloader
 
 
 class EventprocApp(App):
@@ -107,7 +119,9 @@ def create_app(settings: Settings) -> EventprocApp:
     held = _held_lanes(settings)
     writer = JournalWriter(settings, producer) if settings.timeline.enabled else None
     journal: Journal = writer or NO_JOURNAL
-    engines = _engines(settings, destinations, producer, tap, holds=held or UnsharedHolds(), journal=journal)
+    make_sender = partial(_make_sender, producer)
+    make_engine = _engine_maker(settings, producer, tap, make_sender, held or UnsharedHolds(), journal)
+    engines = {id_: make_engine(settings, destination) for id_, destination in destinations.items()}
     topics = RouterTopics(
         by_destination={engine.destination.id: engine.destination.topic for engine in engines.values()},
         invalid=settings.topics.invalid,
@@ -127,7 +141,7 @@ def create_app(settings: Settings) -> EventprocApp:
 
     _add_agent(app, ledger, settings.topics.source, router, "router")
     for engine in engines.values():
-        _add_agent(app, ledger, engine.destination.topic, engine, f"sink.{engine.destination.id}")
+        _add_sink(app, ledger, engine)
 
     watch = ProgressWatch(
         partial(_pulses, app, router, engines),
@@ -136,9 +150,13 @@ def create_app(settings: Settings) -> EventprocApp:
     )
     control = Control(settings, engines)
     history = History(engines.values)
-    app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer, history)
+    live = LiveConfiguration(app, make_engine, make_sender, producer, partial(_add_sink, app, ledger))
+    configuration = Configuration(settings, destinations)
+    reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
+    app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer, history, reloader)
     optional = [service for service in (held, writer) if service is not None]
-    app.foundation = (producer, directory, *optional, control, router, watch, history)
+    keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
+    app.foundation = (producer, directory, *optional, control, router, watch, history, reloader, keys)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)
     return app
@@ -152,6 +170,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> Eventp
         shutdown_seconds = delivery.worker_shutdown_timeout_seconds
 
         async def preflight(self) -> None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.parts.reloader.ask)
             plans = plan_topics(settings, sorted(destination_topics))
             await preflight(settings, plans, app.conf.web_bind, app.conf.web_port)
 
@@ -214,44 +233,44 @@ def _held_lanes(settings: Settings) -> HeldLanes | None:
     return HeldLanes(settings, settings.topics.dead_letter)
 
 
-def _engines(
+def _engine_maker(  # noqa: PLR0917 - what all engines share
     settings: Settings,
-    destinations: dict[DestinationId, Destination],
     producer: RecordProducer,
     tap: PartitionTap,
-    *,
+    make_sender: Callable[[Settings, Destination], Sender],
     holds: LaneHolds,
     journal: Journal,
-) -> dict[DestinationId, Engine]:
+) -> Callable[[Settings, Destination], Engine]:
     dead_letters = DeadLetterWriter(producer, settings.topics.dead_letter)
     clock = LoopClock()
-    return {
-        id_: Engine(
-            destination,
-            settings.delivery,
-            EngineParts(
-                _sender(settings, destination, producer),
-                dead_letters,
-                tap,
-                clock,
-                holds=holds,
-                journal=journal,
-            ),
-        )
-        for id_, destination in destinations.items()
-    }
+
+    def make(settings: Settings, destination: Destination) -> Engine:
+        sender = make_sender(settings, destination)
+        parts = EngineParts(sender, dead_letters, tap, clock, holds=holds, journal=journal)
+        return Engine(destination, settings.delivery, parts)
+
+    return make
 
 
-def _sender(settings: Settings, destination: Destination, producer: RecordProducer) -> Sender:
+def _make_sender(producer: RecordProducer, settings: Settings, destination: Destination) -> Sender:
     if settings.delivery.mode == "shadow":
         return ShadowSender(destination, producer, settings.topics.requests)
     return HttpSender(destination.endpoint, settings.delivery)
 
 
-def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name: str) -> None:
+def _add_sink(app: EventprocApp, ledger: Ledger, engine: Engine) -> Any:
+    return _add_agent(app, ledger, engine.destination.topic, engine, agent_name(engine))
+
+
+def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name: str) -> Any:
     ledger.register(topic, handler)
     channel = app.topic(topic, schema=BatchSchema(), acks=False)
-    app.agent(channel, name=name)(feed(handler, name))
+    return app.agent(channel, name=name)(feed(handler, name))
+
+
+async def _ask_anchor(settings: Settings, at: datetime) -> list[str]:
+    checks = await judge_signing_key(settings, home_domains(settings, ()), ANCHOR_SECONDS, None, at)
+    return [check.what for check in checks if check.state is State.PROBLEM]
 
 
 def _pulses(app: EventprocApp, router: Router, engines: dict[DestinationId, Engine]) -> Iterator[Pulse]:
@@ -283,4 +302,5 @@ def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
         await ledger.drain(drain)
         if app._consumer is not None:  # noqa: SLF001 - the property would make one
             await asyncio.wait_for(app.consumer.commit_now(), drain)
+        warn_of_what_stays(app.parts.engines.values(), app.highwater())
         await asyncio.gather(*(engine.close() for engine in app.parts.engines.values()))

@@ -43,6 +43,8 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_source_lag": "How many records of the anchor's topic are not routed?",
     "eventproc_ready": "Does this worker take part in the work? 1: yes, as /health/ready says.",
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
+    "eventproc_config_generation": "How many configurations has this worker had in force? 1: its first.",
+    "eventproc_reload_failed": "Was the last change of configuration not taken over? 1: see reload.refused.",
     "eventproc_timeline_dropped_total": "How many entries of timelines did Kafka not take in time?",
 }
 
@@ -68,6 +70,8 @@ class Sources:
     wall: Callable[[], float]
     timeline_dropped: Callable[[], int] = lambda: 0
     is_ready: Callable[[], bool] = lambda: True
+    config_generation: Callable[[], int] = lambda: 1
+    reload_failed: Callable[[], bool] = lambda: False
 
 
 class EventprocCollector(Collector):
@@ -84,12 +88,15 @@ class EventprocCollector(Collector):
         yield _histogram("eventproc_delivery_seconds", [(e, e.stats.delivery_latency) for e in engines])
         yield from self._gauges(engines)
         yield from self._router()
-        ready = GaugeMetricFamily("eventproc_ready", QUESTIONS["eventproc_ready"])
-        ready.add_metric([], self._sources.is_ready())
-        yield ready
-        stuck = GaugeMetricFamily("eventproc_stuck_seconds", QUESTIONS["eventproc_stuck_seconds"])
-        stuck.add_metric([], self._sources.stuck_seconds())
-        yield stuck
+        for name, value in (
+            ("eventproc_ready", self._sources.is_ready()),
+            ("eventproc_stuck_seconds", self._sources.stuck_seconds()),
+            ("eventproc_config_generation", self._sources.config_generation()),
+            ("eventproc_reload_failed", self._sources.reload_failed()),
+        ):
+            gauge = GaugeMetricFamily(name, QUESTIONS[name])
+            gauge.add_metric([], value)
+            yield gauge
         dropped = _counter("eventproc_timeline_dropped_total")
         dropped.add_metric([], self._sources.timeline_dropped())
         yield dropped

@@ -92,4 +92,6 @@ def _sources(app: Any) -> Sources:
         wall=time.time,
         timeline_dropped=lambda: 0 if parts.journal is None else parts.journal.dropped,
         is_ready=lambda: not not_ready(app),
+        config_generation=lambda: parts.reloader.generation,
+        reload_failed=lambda: parts.reloader.is_failed,
     )

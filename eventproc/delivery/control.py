@@ -72,6 +72,13 @@ class Control(Service):
         """What an operator has paused, as far as it is read."""
         return self._book.paused
 
+    def adopt(self, destination: DestinationId) -> None:
+        """This destination's engine has come since the start."""
+        if self.loaded.is_set():
+            self._obey(destination)
+        else:
+            self._engines[destination].pause()
+
     def _apply(self, record: Any) -> None:
         try:
             destination = self._book.apply(record.key, record.value)

@@ -1,4 +1,4 @@
-"""The only place that touches the insides of Faust (0.15.3) and aiokafka (0.14).
+"""The insides of Faust (0.15.3) and aiokafka (0.14), touched here and in ``faust_subscription.py`` alone.
 
 ``Consumer._filter_committable_offsets``
     Faust can commit past a record in flight (issues 606, 312), and acks the records that a stream skips in
@@ -32,9 +32,6 @@
 ``Consumer.commit_now``
     Faust's ``commit`` waits for one that is under way and then does nothing; what was done meanwhile would be
     delivered again by whoever gets the partition. Proof: tests/unit/delivery/test_handover.py.
-``App._on_partitions_revoked``
-    In a stop Faust tells nobody that partitions are taken away and lets go of them at once, with requests in
-    flight. Proof: tests/chaos/test_sigterm.py, in a rebalance.
 ``Worker``
     SIGTERM must end the worker; broker, port and switch are looked at before anything starts.
 ``never_expire``, ``stop_at_refusal``
@@ -58,10 +55,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
-from eventproc.delivery.fetch_pace import fetch_pace
 from faust.worker import Worker as FaustWorker
 from mode import Service
 
+from eventproc.delivery.faust_subscription import Conductor
+from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.watermark import CommitPoint
@@ -95,16 +93,19 @@ class PartitionTap:
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    _assigned: Any = None
-    _assigned_tps: frozenset[TP] = frozenset()
-    _fetch_wait_ms: int
     """Faust's consumer thread with metadata, bulk offset fetch and partition pauses."""
 
     consumer: Consumer
+    _assigned: Any = None
+    _assigned_tps: frozenset[TP] = frozenset()
+    _fetch_wait_ms: int
 
-        self._fetch_wait_ms = transport.fetch_max_wait_ms
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
+        self._fetch_wait_ms = transport.fetch_max_wait_ms
+        return consumer
+
     def assignment(self) -> set[TP]:
         """The assigned partitions; made once for each assignment, as Faust asks many times a second."""
         assigned = self._ensure_consumer().assignment()
@@ -112,20 +113,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self._assigned, self._assigned_tps = assigned, frozenset(TP(*tp) for tp in assigned)
         return set(self._assigned_tps)
 
-        consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
-        return consumer
-
     async def seek_to_committed(self) -> Mapping[TP, int | None]:
         """Seek to the committed offsets, and keep the metadata for the loop to read."""
         return await self.call_thread(self._seek_to_committed)  # type: ignore[no-any-return]
 
+    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
+        consumer: AIOKafkaConsumer = self._ensure_consumer()
+        partitions = list(consumer.assignment())
         fetcher = consumer._fetcher  # noqa: SLF001 - its numbers cannot be changed from outside
         fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = fetch_pace(  # noqa: SLF001
             len(partitions), self._fetch_wait_ms
         )
-    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
-        consumer: AIOKafkaConsumer = self._ensure_consumer()
-        partitions = list(consumer.assignment())
         fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
         ends = await consumer.end_offsets([tp for tp, found in fetched.items() if found.metadata])
         positions: dict[Partition, tuple[int | None, str]] = {}
@@ -277,18 +275,10 @@ class BatchSchema(faust.Schema):
         return message.value
 
 
-class App(faust.App):
-    """Faust's app, which hands its partitions over in good order also while it stops."""
-
-    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
-        if self.should_stop:
-            await self.on_partitions_revoked.send(revoked)
-        await super()._on_partitions_revoked(revoked)
-
-
 class Transport(driver.Transport):
     """Faust's Kafka transport with our consumer."""
 
+    Conductor = Conductor
     Consumer = Consumer
 
     def __init__(

@@ -49,6 +49,10 @@ class Ledger:
         """``handler`` works on ``topic``."""
         self._handlers[topic] = handler
 
+    def unregister(self, topic: str) -> None:
+        """Nobody works on ``topic`` any more; what is assigned of it was released."""
+        self._handlers.pop(topic, None)
+
     def assigned(self, positions: Mapping[Partition, tuple[int | None, str]], generation: int) -> None:
         """Partitions are ours, each with its committed offset (None: nothing committed) and metadata.
 
@@ -72,7 +76,8 @@ class Ledger:
     def committed(self, points: Mapping[Partition, CommitPoint]) -> None:
         """The broker took these."""
         for partition, point in points.items():
-            self._handlers[partition[0]].committed(partition, point)
+            if (handler := self._handlers.get(partition[0])) is not None:
+                handler.committed(partition, point)
 
     async def drain(self, timeout_seconds: float) -> None:
         """All handlers side by side, within one bound."""

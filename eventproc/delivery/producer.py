@@ -73,7 +73,7 @@ class RecordProducer(Service):
         never_expire(producer)
         # All topics in one request; otherwise the first record to each of a thousand topics asks for one.
         producer.client.set_topics(self._ordered_topics)
-        stop_at_refusal(producer, self._ordered_topics.__contains__)
+        stop_at_refusal(producer, lambda topic: topic in self._ordered_topics)
         return producer
 
     async def on_stop(self) -> None:
@@ -83,6 +83,11 @@ class RecordProducer(Service):
                 await asyncio.wait_for(self._producer.stop(), CLOSE_SECONDS)
             except asyncio.TimeoutError:
                 log.warning("producer.closed_with_unsent_records")
+
+    async def add_ordered_topic(self, topic: str) -> None:
+        """One more of these; raises a ``KafkaError`` when its partitions are not known yet."""
+        self._ordered_topics |= {topic}
+        await self.partitions_of(topic)
 
     async def partitions_of(self, topic: str) -> int:
         """How many partitions the topic has; raises a ``KafkaError`` when that is not to be had."""

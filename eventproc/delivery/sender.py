@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import ssl
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -18,7 +19,8 @@ from yarl import URL
 
 from eventproc.delivery.aiohttp_internals import REQUEST_CLASS
 from eventproc.delivery.egress import EgressPolicy, ForbiddenAddressError, guarded_connector
-from eventproc.destinations import Endpoint, TlsOptions
+from eventproc.destinations import Destination, Endpoint, TlsOptions
+from eventproc.errors import ConfigurationError
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings.delivery import DeliverySettings
 
@@ -145,6 +147,21 @@ def _ssl_context(tls: TlsOptions) -> ssl.SSLContext:
     if tls.certificate_path is not None:
         context.load_cert_chain(tls.certificate_path, tls.key_path, password="")  # never asked on a terminal
     return context
+
+
+def read_certificates(destinations: Iterable[Destination]) -> None:
+    """Read the files of these destinations' TLS anew: senders that connect for the first time take them.
+
+    Raises:
+        ConfigurationError: some cannot be used; nothing has changed then.
+    """
+    for destination in {one.endpoint.tls: one for one in destinations}.values():
+        try:
+            _ssl_context.__wrapped__(destination.endpoint.tls)
+        except (OSError, ValueError) as error:  # noqa: PERF203 - few differ
+            problem = f"{destination.id}: its certificates cannot be used: {error}; right: readable PEM files"
+            raise ConfigurationError([problem]) from error
+    _ssl_context.cache_clear()
 
 
 def _no_response(error: Exception) -> NoResponse:

@@ -37,6 +37,8 @@ NAMES = {
     "eventproc_source_lag",
     "eventproc_ready",
     "eventproc_stuck_seconds",
+    "eventproc_config_generation",
+    "eventproc_reload_failed",
     "eventproc_timeline_dropped_total",
 }
 
