@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,8 @@ log = structlog.stdlib.get_logger("eventproc.delivery")
 
 SAFE_REPLICATION: Final = 3
 DECLARE_AT_ONCE: Final = 200
+KNOWN_ATTEMPTS: Final = 50
+KNOWN_POLL_SECONDS: Final = 0.2
 
 
 class TopicError(EventprocError):
@@ -90,6 +93,8 @@ async def declare_topics(settings: Settings, plans: list[TopicPlan]) -> list[str
             new = [_new_topic(plan, replication, settings.topics.max_message_bytes) for plan in chunk]
             response = await admin.create_topics(new)
             _raise_for_errors(response)
+        if missing:
+            await _wait_until_known(admin, [plan.name for plan in missing])
     except TopicAlreadyExistsError:
         pass
     except KafkaError as error:
@@ -100,6 +105,14 @@ async def declare_topics(settings: Settings, plans: list[TopicPlan]) -> list[str
     if names:
         log.info("topics.declared", count=len(names), replication=replication, first=names[:5])
     return names
+
+
+async def _wait_until_known(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """A broker says yes before the topics have leaders; a consumer would complain of each meanwhile."""
+    for _ in range(KNOWN_ATTEMPTS):
+        if not any(topic["error_code"] for topic in await admin.describe_topics(names)):
+            return
+        await asyncio.sleep(KNOWN_POLL_SECONDS)
 
 
 async def _default_replication(admin: AIOKafkaAdminClient) -> int:
