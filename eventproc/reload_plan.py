@@ -67,7 +67,7 @@ def _ingredients(configuration: Configuration, id_: DestinationId) -> tuple[obje
     """
     settings = configuration.settings
     # Routing is the router's: it changes for all destinations at once.
-    delivery = settings.delivery.model_copy(update={"client_routing": "strict"})
+    delivery = settings.delivery.model_dump(exclude={"client_routing", "shared_customers"})
     common = (configuration.destinations[id_].endpoint, delivery)
     if id_ == DESTINATION_ID:
         return (*common, settings.callback_api.auth)

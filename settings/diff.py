@@ -23,6 +23,7 @@ LIVE: Final = (
     "sep10",
     "sep24",
     "delivery.client_routing",
+    "delivery.shared_customers",
     "delivery.order",
     "delivery.max_in_flight",
     "delivery.max_waiting",

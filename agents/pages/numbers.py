@@ -23,6 +23,7 @@ class Condition(enum.Enum):
     BREAKER_OPEN = "breaker_open"
     RETRYING = "retrying"
     PAUSED = "paused"
+    DRAINING = "draining"
     UP = "up"
     IDLE = "idle"
     ELSEWHERE = "elsewhere"
@@ -37,7 +38,7 @@ _RANKS: Final = {condition: rank for rank, condition in enumerate(Condition)}
 
 
 def condition_of(engine: Engine, behind: int, history: History) -> Condition:
-    """The first that is true of: paused, breaker not closed, nothing but waits for a retry, at work, idle.
+    """The first that is true of: paused, breaker open, waiting for retries only, draining, at work, idle.
 
     Args:
         engine: the destination's.
@@ -50,6 +51,8 @@ def condition_of(engine: Engine, behind: int, history: History) -> Condition:
         return Condition.BREAKER_OPEN
     if engine.waiting and engine.waits_only_for_retries:
         return Condition.RETRYING
+    if engine.is_removed and (engine.waiting or behind):
+        return Condition.DRAINING
     if engine.waiting or behind or history.rates(engine, IDLE_MINUTES).delivered:
         return Condition.UP
     return Condition.IDLE if engine.partitions else Condition.ELSEWHERE
@@ -65,6 +68,7 @@ def describe(engine: Engine, highwater: Highwater, history: History, now: float)
         "condition": condition_of(engine, behind, history).value,
         "breaker": engine.breaker.state.value,
         "paused": engine.is_paused_by_operator,
+        "removed": engine.is_removed,
         "in_flight": engine.in_flight,
         "waiting": engine.waiting,
         "lag": behind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -46,15 +47,22 @@ async def test_a_destination_is_in_the_condition_that_an_operator_would_name() -
         await settle()
         paused.pause()
         elsewhere.release()
+        draining = site.engine("draining")
+        site.senders["draining"].hold = asyncio.Event()
+        accept(draining, 2)
+        draining.is_removed = True
         found = {one["id"]: one["condition"] for one in await site.json("/destinations/")}
-        assert found == {name: name for name in ("up", "retrying", "paused", "idle", "elsewhere")} | {
-            "down": "breaker_open"
-        }
+        names = ("up", "retrying", "paused", "draining", "idle", "elsewhere")
+        assert found == {name: name for name in names} | {"down": "breaker_open"}
         assert condition_of(down, 0, site.history) is Condition.BREAKER_OPEN
         assert condition_of(idle, 3, site.history) is Condition.UP, "there is something to read"
+        assert "in the configuration no longer" in await site.html("/destinations/draining")
         counts = (await site.json("/"))["destinations"]
         assert counts == dict.fromkeys((condition.value for condition in Condition), 1)
         assert "breaker open" in await site.html("/")
+        site.senders["draining"].hold.set()
+        await settle()
+        assert condition_of(draining, 0, site.history) is Condition.UP, "it was a moment ago"
 
 
 async def test_the_first_page_names_what_needs_somebody_oldest_first() -> None:
