@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
 
 from eventproc.delivery.kafka_access import Refused, ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
@@ -133,6 +133,20 @@ async def committed_offsets(
         ANSWER_SECONDS, _retried(lambda: admin.list_consumer_group_offsets(group, partitions=asked))
     )
     return {one: (at.offset, at.metadata or "") for one, at in found.items() if at.offset >= 0}
+
+
+async def describe_group(admin: AIOKafkaAdminClient, group: str) -> Any:
+    """A group as its coordinator describes it: ``error_code``, ``state``, ``members``.
+
+    Waits for as long as there is no coordinator: a broker makes its offsets topic at the first question.
+    """
+    while True:
+        with contextlib.suppress(GroupCoordinatorNotAvailableError):
+            (answer,) = await admin.describe_consumer_groups([group])
+            (described,) = answer.to_object()["groups"]
+            if not (described["error_code"] and for_code(described["error_code"]).retriable):
+                return described
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def whole_spans(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Spans:

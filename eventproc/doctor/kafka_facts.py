@@ -11,12 +11,13 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
+from aiokafka.errors import KafkaError, for_code
 
 from eventproc.delivery.bounded_kafka import (
     admin_client,
     committed_offsets,
     consumer_client,
+    describe_group,
     whole_spans,
     within,
 )
@@ -29,7 +30,6 @@ TOPIC_CONFIGS: Final = (
     *("max.message.bytes", "retention.ms", "retention.bytes", "cleanup.policy"),
     *("min.insync.replicas", "unclean.leader.election.enable"),
 )
-RETRY_SECONDS: Final = 0.2
 BROKER_CONFIGS: Final = ("offset.metadata.max.bytes", "offsets.retention.minutes")
 
 _TROUBLES: Final = (KafkaError, OSError, ValueError, EventprocError, asyncio.TimeoutError)
@@ -188,24 +188,13 @@ async def _group(
 ) -> tuple[int | None, str | None]:
     """How many workers it has, None when that is not told; and why it may not be used."""
     try:
-        described = await within(timeout_seconds, _describe_group(admin, group))
+        described = await within(timeout_seconds, describe_group(admin, group))
     except _TROUBLES as error:
         # The embedded broker's answer cannot be read when there are members.
         return None, _said(error) if isinstance(error, KafkaError) and _is_refusal(error) else None
     if described["error_code"]:
         return None, for_code(described["error_code"]).__name__
     return len(described["members"]), None
-
-
-async def _describe_group(admin: AIOKafkaAdminClient, group: str) -> Any:
-    """A broker makes its offsets topic at the first question for a group, and has no answer until then."""
-    while True:
-        with contextlib.suppress(GroupCoordinatorNotAvailableError):
-            (answer,) = await admin.describe_consumer_groups([group])
-            (described,) = answer.to_object()["groups"]
-            if not (described["error_code"] and for_code(described["error_code"]).retriable):
-                return described
-        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _positions(

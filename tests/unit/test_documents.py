@@ -30,6 +30,7 @@ DOCUMENTS = [
         "docs/architecture.md",
         "docs/operations.md",
         "docs/deployment.md",
+        "docs/migrating-from-anchor-platform.md",
     )
 ] + [CHECKOUT / "docs" / "performance.md", CHECKOUT / "docs" / "receiving.md"]
 RECEIVING = CHECKOUT / "docs" / "receiving.md"
