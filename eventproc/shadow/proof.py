@@ -20,11 +20,11 @@ _KEY_BYTES: Final = 32
 class Proof:
     """What to check with.
 
-    ``account`` signs to wallets. ``auth``, ``auth_header`` and ``auth_secret`` are the business server's;
-    ``link_secrets`` those of ``more_info_url``, by ``sep6`` and ``sep24``.
+    One of ``accounts`` signs to wallets. ``auth``, ``auth_header`` and ``auth_secret`` are the business
+    server's; ``link_secrets`` those of ``more_info_url``, by ``sep6`` and ``sep24``.
     """
 
-    account: str | None = None
+    accounts: Collection[str] = ()
     auth: Literal["none", "jwt", "api_key"] = "none"
     auth_header: str = "Authorization"
     auth_secret: bytes | None = field(default=None, repr=False)
@@ -39,17 +39,18 @@ class Proof:
         value = request.header(SIGNATURE_HEADER) or request.header(LEGACY_SIGNATURE_HEADER)
         if value is None:
             return "there is none"
-        if self.account is None:
+        if not self.accounts:
             return None
         try:
             timestamp, signature = read_signature(value)
         except CallbackError as error:
             return str(error)
-        key = public_key(self.account)
         known = {*hosts, signed_host(request.url), request.header("Host") or ""} - {""}
-        if any(is_signed_by(key, signature, signed_bytes(timestamp, host, request.body)) for host in known):
+        texts = [signed_bytes(timestamp, host, request.body) for host in known]
+        keys = [public_key(account) for account in self.accounts]
+        if any(is_signed_by(key, signature, text) for key in keys for text in texts):
             return None
-        return f"it is not by {self.account} over this body for {' or '.join(sorted(known))}"
+        return f"it is not by {' or '.join(self.accounts)} over this body for {' or '.join(sorted(known))}"
 
     def auth_problem(self, request: SentRequest) -> str | None:
         """What is wrong with the business server's token or key."""

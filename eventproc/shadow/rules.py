@@ -9,7 +9,7 @@ import orjson
 
 from eventproc.auth.stellar_signature import StellarSignature
 from eventproc.customer_index import CustomerIndex
-from eventproc.destinations import Destination, build_destinations
+from eventproc.destinations import build_destinations
 from eventproc.destinations.routes import build_routing_table
 from eventproc.events import Number, Unreadable, decode
 from eventproc.identifiers import DestinationId
@@ -26,7 +26,7 @@ def build_rules(
     built = build_destinations(settings)
     return Rules(
         {id_: destination.endpoint.url for id_, destination in built.items()},
-        _proof(settings, built),
+        _proof(settings),
         ignored,
         ignored_urls,
         _Owners(build_routing_table(settings, built)),
@@ -53,12 +53,12 @@ def _number(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _proof(settings: Settings, built: Mapping[DestinationId, Destination]) -> Proof:
-    signers = [one.authenticator for one in built.values() if isinstance(one.authenticator, StellarSignature)]
+def _proof(settings: Settings) -> Proof:
+    seeds = (settings.sep10.signing_seed, settings.sep10.signing_seed_next)
     auth = settings.callback_api.auth
     links = {"sep6": settings.sep6.more_info_url.jwt_secret, "sep24": settings.sep24.more_info_url.jwt_secret}
     return Proof(
-        signers[0].account if signers else None,
+        [StellarSignature(seed.get_secret_value(), "").account for seed in seeds if seed is not None],
         auth.type,
         auth.api_key.http_header if auth.type == "api_key" else auth.jwt.http_header,
         None if auth.secret is None else auth.secret.get_secret_value().encode(),

@@ -30,7 +30,7 @@ from tests.golden.traffic import (
 from tests.servers.anchor_env import CALLBACK_SECRET, TEST_PUBLIC_KEY
 
 PROOF = Proof(
-    TEST_PUBLIC_KEY, "jwt", "Authorization", CALLBACK_SECRET.encode(), {"sep6": SECRET, "sep24": SECRET}
+    [TEST_PUBLIC_KEY], "jwt", "Authorization", CALLBACK_SECRET.encode(), {"sep6": SECRET, "sep24": SECRET}
 )
 RULES = Rules(URLS, PROOF)
 WALLET = wallet_of("sep24")
@@ -169,7 +169,7 @@ def test_another_secret_of_the_links_is_found_though_the_claims_are_the_same() -
 def test_a_signature_over_other_bytes_or_by_another_key_is_found() -> None:
     captured, made = one_event()
     touched = replace(captured[1], body=captured[1].body.replace(b'"completed"', b'"completed" '))
-    other_key = replace(PROOF, account="GDJLBYYKMCXNVVNABOE66NYXQGIA5AC5D223Z2KF6ZEYK4UBCA7FKLTG")
+    other_key = replace(PROOF, accounts=["GDJLBYYKMCXNVVNABOE66NYXQGIA5AC5D223Z2KF6ZEYK4UBCA7FKLTG"])
 
     at = [(Kind.PROOF, "header.signature")]
     assert kinds(diff([captured[0], touched], made, RULES)) == at
@@ -197,7 +197,7 @@ def test_a_token_of_another_secret_is_found(bad: str | None) -> None:
 
 def test_an_api_key_is_compared_with_the_configured_one() -> None:
     made = [SentRequest(URLS[BUSINESS], b"{}", {"X-Api-Key": "********"}, BUSINESS)]
-    key = Proof(None, "api_key", "X-Api-Key", b"the key")
+    key = Proof((), "api_key", "X-Api-Key", b"the key")
     for value, same in [("the key", True), ("another", False)]:
         there = SentRequest(URLS[BUSINESS], b"{}", {"X-Api-Key": value})
         assert (kinds(diff([there], made, Rules(URLS, key))) == []) is same
