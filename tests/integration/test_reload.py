@@ -11,24 +11,31 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from stellar_sdk import Keypair
 
 from tests.conftest import StartWorker
-from tests.servers.anchor_env import TEST_SEED, Names, anchor_env, noncustodial_client
-from tests.servers.kafka import Broker
+from tests.servers.anchor_env import TEST_PUBLIC_KEY, TEST_SEED, Names, anchor_env, noncustodial_client
+from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver, wallet
 from tests.servers.replies import Reply, status
 from tests.servers.request_record import RequestRecord
+from tests.servers.verification import stellar_signature
 from tests.servers.worker import WorkerProcess
 
 SOON_SECONDS = 90.0
 LANES = 12
+LOBSTR = "client.lobstr.sep24"
+JOINS = "(Re-)joining group"
+"""What aiokafka logs whenever a worker takes part in a rebalance."""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -79,13 +86,30 @@ class Anchor:
         return env
 
 
-@pytest.fixture
-def anchor(tmp_path: Path, broker: Broker, names: Names) -> Anchor:
-    anchor = Anchor(tmp_path, broker, names)
+def make_anchor(folder: Path, broker: Broker, names: Names) -> Anchor:
+    anchor = Anchor(folder, broker, names)
     anchor.write_yaml("delivery: {retry: {max_seconds: 5}}")
     anchor.write_clients()
     anchor.write_key("the-old-key")
     return anchor
+
+
+@pytest.fixture
+def anchor(tmp_path: Path, broker: Broker, names: Names) -> Anchor:
+    """With each of the brokers in turn."""
+    return make_anchor(tmp_path, broker, names)
+
+
+@pytest.fixture
+def quick_anchor(tmp_path: Path, embedded_broker: EmbeddedBroker, names: Names) -> Anchor:
+    """Where no rebalance is looked at."""
+    return make_anchor(tmp_path, embedded_broker, names)
+
+
+@pytest.fixture
+def real_anchor(tmp_path: Path, apache_kafka: ApacheKafka, names: Names) -> Anchor:
+    """Where events are open in a rebalance: the embedded broker forgets what stands beside an offset."""
+    return make_anchor(tmp_path, apache_kafka, names)
 
 
 def event(number: int, client: str | None = None) -> Record:
@@ -189,6 +213,7 @@ async def test_a_key_is_changed_while_events_flow(anchor: Anchor, start_worker: 
     valid = ["the-old-key"]
     async with Receiver(respond=expects(lambda: valid[0])) as receiver:
         workers = [await start_worker(anchor.env(receiver)) for _ in range(2)]
+        joins = sum(worker.log_text().count(JOINS) for worker in workers)
         stream = Stream(anchor.broker, anchor.names.source)
         async with stream.flowing():
             await receiver.wait_until(lambda: len(taken(receiver)) > 100, SOON_SECONDS)
@@ -204,32 +229,315 @@ async def test_a_key_is_changed_while_events_flow(anchor: Anchor, start_worker: 
     assert "SECRET_CALLBACK_API_AUTH_SECRET" in log, "what was taken over is named"
     assert "the-new-key" not in log
     assert "the-old-key" not in log
-    assert log.count("Revoking previously assigned") <= 3, "no rebalance but those of the two starts"
+    assert log.count(JOINS) == joins, "no rebalance but those of the two starts"
 
 
-async def test_a_client_comes_while_events_flow(anchor: Anchor, start_worker: StartWorker) -> None:
-    async with Receiver(respond=expects(lambda: "the-old-key")) as business, wallet(TEST_SEED) as lobstr:
-        workers = [await start_worker(anchor.env(business)) for _ in range(2)]
-        stream = Stream(anchor.broker, anchor.names.source, client="lobstr")
-        async with stream.flowing():
-            await business.wait_until(lambda: len(taken(business)) > 100, SOON_SECONDS)
-            anchor.write_clients(
-                noncustodial_client("lobstr", lobstr.url, domains=["lobstr.co"], seps=["sep24"])
-            )
-            hang_up(*workers)
-            await generation(*workers, at_least=2)
-            await lobstr.wait_until(lambda: len(taken(lobstr)) > 200, SOON_SECONDS)
-        await business.wait_until(lambda: len(taken(business)) >= stream.published, SOON_SECONDS)
-        assert_each_once_and_in_order(taken(business), range(stream.published))
-        last = f"e{stream.published - 1}"
-        await lobstr.wait_until(
-            lambda: len(taken(lobstr)) >= stream.published - int(first_of(lobstr)), SOON_SECONDS
-        )
-        first = int(first_of(lobstr))
-        assert last in taken(lobstr)
-        assert_each_once_and_in_order(taken(lobstr), range(first, stream.published))
-        assert lobstr.unverified == []
+def lobstr_at(receiver: Receiver) -> dict[str, Any]:
+    return noncustodial_client("lobstr", receiver.url, domains=["lobstr.co"], seps=["sep24"])
+
+
+def has_taken(receiver: Receiver, count: int) -> bool:
+    return len(taken(receiver)) >= count
 
 
 def first_of(receiver: Receiver) -> int:
     return min(int(id_[1:]) for id_ in taken(receiver))
+
+
+def last_of(receiver: Receiver) -> int:
+    return max(int(id_[1:]) for id_ in taken(receiver))
+
+
+async def test_a_client_comes_while_events_flow(anchor: Anchor, start_worker: StartWorker) -> None:
+    async with Receiver() as business, wallet(TEST_SEED) as lobstr:
+        workers = [await start_worker(anchor.env(business)) for _ in range(2)]
+        stream = Stream(anchor.broker, anchor.names.source, client="lobstr")
+        async with stream.flowing():
+            await business.wait_until(lambda: len(taken(business)) > 100, SOON_SECONDS)
+            anchor.write_clients(lobstr_at(lobstr))
+            hang_up(*workers)
+            await generation(*workers, at_least=2)
+            await lobstr.wait_until(lambda: len(taken(lobstr)) > 200, SOON_SECONDS)
+        await business.wait_until(lambda: len(taken(business)) >= stream.published, SOON_SECONDS)
+        first = first_of(lobstr)
+        await lobstr.wait_until(lambda: len(taken(lobstr)) >= stream.published - first, SOON_SECONDS)
+        assert_each_once_and_in_order(taken(business), range(stream.published))
+        assert_each_once_and_in_order(taken(lobstr), range(first, stream.published))
+        assert lobstr.unverified == []
+        for worker in workers:
+            assert await worker_is_ready(worker)
+
+
+async def test_workers_that_reload_one_after_the_other_lose_nothing_between(
+    real_anchor: Anchor, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """One of them routes; whichever it is, what it routes to the newcomer waits for who reads it."""
+    (tmp_path / "late").mkdir()
+    late = make_anchor(tmp_path / "late", real_anchor.broker, real_anchor.names)
+    async with Receiver() as business, wallet(TEST_SEED) as lobstr:
+        early_worker = await start_worker(real_anchor.env(business))
+        late_worker = await start_worker(late.env(business))
+        stream = Stream(real_anchor.broker, real_anchor.names.source, client="lobstr")
+        async with stream.flowing():
+            await business.wait_until(lambda: len(taken(business)) > 50, SOON_SECONDS)
+            for anchor, worker in ((real_anchor, early_worker), (late, late_worker)):
+                anchor.write_clients(lobstr_at(lobstr))
+                hang_up(worker)
+                await generation(worker, at_least=2)
+                wanted = len(taken(business)) + 50
+                await business.wait_until(partial(has_taken, business, wanted), SOON_SECONDS)
+            await lobstr.wait_until(lambda: len(taken(lobstr)) > 100, SOON_SECONDS)
+        await business.wait_until(lambda: len(taken(business)) >= stream.published, SOON_SECONDS)
+        first = first_of(lobstr)
+        await lobstr.wait_until(lambda: len(taken(lobstr)) >= stream.published - first, SOON_SECONDS)
+        assert_each_once_and_in_order(taken(business), range(stream.published))
+        assert_each_once_and_in_order(taken(lobstr), range(first, stream.published))
+
+        async def both_deliver_to_it() -> bool:
+            counts = [
+                await metric(worker, "eventproc_deliveries_total", destination=LOBSTR) or 0
+                for worker in (early_worker, late_worker)
+            ]
+            return all(counts)
+
+        await publish_until(stream, both_deliver_to_it)
+
+
+async def test_a_url_and_a_domain_change_without_a_rebalance(
+    quick_anchor: Anchor, start_worker: StartWorker
+) -> None:
+    async with wallet(TEST_SEED) as old, wallet(TEST_SEED) as new:
+        quick_anchor.write_clients(lobstr_at(old))
+        worker = await start_worker(quick_anchor.env(None))
+        joins = worker.log_text().count(JOINS)
+        stream = Stream(quick_anchor.broker, quick_anchor.names.source, client="lobstr")
+        async with stream.flowing():
+            await old.wait_until(lambda: len(taken(old)) > 50, SOON_SECONDS)
+            quick_anchor.write_clients(lobstr_at(new))
+            hang_up(worker)
+            await new.wait_until(lambda: len(taken(new)) > 50, SOON_SECONDS)
+        await new.wait_until(lambda: len(taken(old) + taken(new)) >= stream.published, SOON_SECONDS)
+        assert_each_once_and_in_order(taken(old) + taken(new), range(stream.published))
+        assert old.unverified == new.unverified == []
+        assert worker.log_text().count(JOINS) == joins
+        assert worker.log_text().count("reload.applied") == 1
+
+
+async def test_a_removed_client_s_waiting_events_are_delivered_and_no_others(
+    quick_anchor: Anchor, start_worker: StartWorker
+) -> None:
+    async with Receiver() as business, wallet(TEST_SEED) as lobstr:
+        lobstr.respond = lambda _record, _number: status(503)
+        quick_anchor.write_clients(lobstr_at(lobstr))
+        worker = await start_worker(quick_anchor.env(business))
+        await quick_anchor.broker.publish(
+            quick_anchor.names.source, [event(number, "lobstr") for number in range(30)]
+        )
+        await business.wait_for(30, SOON_SECONDS)
+        await lobstr.wait_for(2, SOON_SECONDS)
+        quick_anchor.write_clients()
+        hang_up(worker)
+        await generation(worker, at_least=2)
+        await quick_anchor.broker.publish(
+            quick_anchor.names.source, [event(number, "lobstr") for number in range(30, 60)]
+        )
+        await business.wait_for(60, SOON_SECONDS)
+        assert await condition(worker, LOBSTR) in {"breaker_open", "retrying", "draining"}
+        lobstr.respond = lambda _record, _number: status(200)
+        await lobstr.wait_until(lambda: len(taken(lobstr)) >= 30, SOON_SECONDS)
+        assert_each_once_and_in_order(taken(lobstr), range(30))
+        (line,) = [line for line in worker.log_text().splitlines() if "destination.draining" in line]
+        assert LOBSTR in line
+        assert "waiting=30" in line
+
+        # It comes back as it was, without a rebalance, as its topic is still read.
+        joins = worker.log_text().count(JOINS)
+        quick_anchor.write_clients(lobstr_at(lobstr))
+        hang_up(worker)
+        await generation(worker, at_least=3)
+        await quick_anchor.broker.publish(
+            quick_anchor.names.source, [event(number, "lobstr") for number in range(60, 70)]
+        )
+        await lobstr.wait_until(lambda: len(taken(lobstr)) >= 40, SOON_SECONDS)
+        assert worker.log_text().count(JOINS) == joins
+        assert await condition(worker, LOBSTR) == "up"
+
+
+async def test_a_worker_that_stops_says_what_nobody_delivers_any_more(
+    quick_anchor: Anchor, start_worker: StartWorker
+) -> None:
+    async with wallet(TEST_SEED) as lobstr:
+        lobstr.respond = lambda _record, _number: status(503)
+        quick_anchor.write_clients(lobstr_at(lobstr))
+        worker = await start_worker(quick_anchor.env(None))
+        await quick_anchor.broker.publish(
+            quick_anchor.names.source, [event(number, "lobstr") for number in range(5)]
+        )
+        await lobstr.wait_for(1, SOON_SECONDS)
+        quick_anchor.write_clients()
+        hang_up(worker)
+        await generation(worker, at_least=2)
+        await worker.terminate()
+        (line,) = [line for line in worker.log_text().splitlines() if "destination.left_waiting" in line]
+        assert LOBSTR in line
+        assert "waiting=5" in line
+
+
+async def test_a_client_is_dropped_while_events_flow_and_comes_back_to_what_waited(
+    real_anchor: Anchor, start_worker: StartWorker
+) -> None:
+    async with Receiver() as business, wallet(TEST_SEED) as lobstr:
+        lobstr.respond = lambda record, _number: status(503 if record.event_id in {"e3", "e5"} else 200)
+        real_anchor.write_yaml("{delivery: {retry: {max_seconds: 5}}, reload: {removed_destinations: drop}}")
+        real_anchor.write_clients(lobstr_at(lobstr))
+        workers = [await start_worker(real_anchor.env(business)) for _ in range(2)]
+        stream = Stream(real_anchor.broker, real_anchor.names.source, client="lobstr")
+        async with stream.flowing():
+            await lobstr.wait_until(lambda: len(taken(lobstr)) > 100, SOON_SECONDS)
+            real_anchor.write_clients()
+            hang_up(*workers)
+            await generation(*workers, at_least=2)
+            last_routed = stream.published
+            delivered = len(lobstr.requests)
+            before = len(taken(business))
+            await business.wait_until(lambda: len(taken(business)) > before + 200, SOON_SECONDS)
+            assert len(lobstr.requests) == delivered, "nothing is sent to who was dropped"
+        await business.wait_until(lambda: len(taken(business)) >= stream.published, SOON_SECONDS)
+        assert_each_once_and_in_order(taken(business), range(stream.published))
+        log = "".join(worker.log_text() for worker in workers)
+        dropped = [line for line in log.splitlines() if "destination.dropped" in line]
+        assert len(dropped) == 2
+        assert any("waiting=0" not in line for line in dropped), "the two that fail"
+        for worker in workers:
+            assert await condition(worker, LOBSTR) is None
+            assert await metric(worker, "eventproc_lag", destination=LOBSTR) is None
+
+        lobstr.respond = lambda _record, _number: status(200)
+        real_anchor.write_clients(lobstr_at(lobstr))
+        hang_up(*workers)
+        await generation(*workers, at_least=3)
+        await lobstr.wait_until(lambda: has_taken(lobstr, last_of(lobstr) + 1), SOON_SECONDS)
+        assert last_of(lobstr) < last_routed + 100, "no event of the time without it"
+        assert_each_once_and_in_order(taken(lobstr), range(last_of(lobstr) + 1))
+
+
+async def test_a_wrong_configuration_is_refused_and_deliveries_go_on(
+    quick_anchor: Anchor, start_worker: StartWorker
+) -> None:
+    quick_anchor.watch = True
+    async with Receiver() as business:
+        worker = await start_worker(quick_anchor.env(business))
+        stream = Stream(quick_anchor.broker, quick_anchor.names.source)
+        async with stream.flowing():
+            await business.wait_until(lambda: len(taken(business)) > 20, SOON_SECONDS)
+            quick_anchor.write_yaml("delivery: {order: sideways, retry: {max_seconds: soon}}")
+            quick_anchor.write_key("")
+
+            async def refused() -> bool:
+                return await metric(worker, "eventproc_reload_failed") == 1
+
+            await until(refused)
+            assert await worker_is_ready(worker)
+            assert await metric(worker, "eventproc_config_generation") == 1
+            before = len(taken(business))
+            await business.wait_until(lambda: len(taken(business)) > before + 50, SOON_SECONDS)
+            assert {request.headers["X-Api-Key"] for request in business.requests} == {"the-old-key"}
+            refusal = [line for line in worker.log_text().splitlines() if "reload.refused" in line][-1]
+            for key in (
+                "delivery.order",
+                "delivery.retry.max_seconds",
+                "SECRET_CALLBACK_API_AUTH_SECRET_FILE",
+            ):
+                assert key in refusal
+
+            quick_anchor.write_yaml("delivery: {order: skip_stale}")
+            quick_anchor.write_key("the-new-key")
+            await generation(worker, at_least=2)
+            assert await metric(worker, "eventproc_reload_failed") == 0
+        await business.wait_until(lambda: len(taken(business)) >= stream.published, SOON_SECONDS)
+        assert_each_once_and_in_order(taken(business), range(stream.published))
+
+
+async def test_many_signals_and_changes_in_a_rebalance_lose_nothing(
+    real_anchor: Anchor, start_worker: StartWorker
+) -> None:
+    """A worker comes and one goes, while the clients change again and again."""
+    async with Receiver() as business, wallet(TEST_SEED) as lobstr, wallet(TEST_SEED) as other:
+        real_anchor.write_clients(lobstr_at(lobstr))
+        env = real_anchor.env(business)
+        workers = [await start_worker(env) for _ in range(2)]
+        stream = Stream(real_anchor.broker, real_anchor.names.source, client="lobstr")
+        vibrant = noncustodial_client("vibrant", other.url, domains=["vibrant.co"], seps=["sep24"])
+        async with stream.flowing():
+            await lobstr.wait_until(lambda: len(taken(lobstr)) > 50, SOON_SECONDS)
+            coming = asyncio.ensure_future(start_worker(env))
+            for number in range(6):
+                real_anchor.write_clients(lobstr_at(lobstr), *([vibrant] if number % 2 == 0 else []))
+                for _ in range(3):
+                    hang_up(*workers)
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(0.3)
+            third = await coming
+            await workers[0].terminate()
+            before = len(taken(lobstr))
+            await lobstr.wait_until(lambda: len(taken(lobstr)) > before + 100, SOON_SECONDS)
+        await business.wait_until(lambda: len(taken(business)) >= stream.published, SOON_SECONDS)
+        await lobstr.wait_until(lambda: len(taken(lobstr)) >= stream.published, SOON_SECONDS)
+        for receiver in (business, lobstr):
+            assert_each_once_and_in_order(taken(receiver), range(stream.published))
+        log = "".join(worker.log_text() for worker in (*workers, third))
+        assert "reload.crashed" not in log
+        assert "commit.too_late" not in log
+
+
+async def test_the_signing_key_changes_at_its_time_and_every_signature_is_right(
+    quick_anchor: Anchor, start_worker: StartWorker
+) -> None:
+    following = Keypair.random()
+    async with Receiver() as lobstr:
+        quick_anchor.write_clients(lobstr_at(lobstr))
+        worker = await start_worker(quick_anchor.env(None, SECRET_SEP10_SIGNING_SEED_NEXT=following.secret))
+        stream = Stream(quick_anchor.broker, quick_anchor.names.source, client="lobstr")
+        async with stream.flowing():
+            await lobstr.wait_until(lambda: len(taken(lobstr)) > 20, SOON_SECONDS)
+            at = datetime.fromtimestamp(int(time.time()) + 6, tz=timezone.utc)
+            quick_anchor.write_yaml(f"sep10: {{signing_seed_next_at: {at.isoformat()}}}")
+            hang_up(worker)
+            await generation(worker, at_least=2)
+            assert time.time() < at.timestamp(), "or nothing is shown"
+
+            def last_signed_at() -> int:
+                return int(lobstr.requests[-1].headers["Signature"].partition("=")[2].partition(",")[0])
+
+            await lobstr.wait_until(lambda: last_signed_at() > at.timestamp() + 1, SOON_SECONDS)
+        await lobstr.wait_until(lambda: len(taken(lobstr)) >= stream.published, SOON_SECONDS)
+        assert_each_once_and_in_order(taken(lobstr), range(stream.published))
+        by_key: Counter[str] = Counter()
+        for request in lobstr.requests:
+            signed = int(request.headers["Signature"].partition("=")[2].partition(",")[0])
+            key = following.public_key if signed >= at.timestamp() else TEST_PUBLIC_KEY
+            problem = stellar_signature(key, {lobstr.netloc})(request.headers, request.body)
+            assert problem is None, problem
+            by_key[key] += 1
+        assert len(by_key) == 2
+    log = worker.log_text()
+    assert "signing_key.change_planned" in log
+    assert "signing_key.changed" in log
+    assert following.secret not in log
+
+
+async def publish_until(stream: Stream, holds: Callable[[], Any]) -> None:
+    async with stream.flowing():
+        await until(holds)
+
+
+async def condition(worker: WorkerProcess, destination: str) -> str | None:
+    """How the page of this worker shows it; None when it is not known there."""
+    url = f"{worker.url}/destinations/{destination}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return str((await answer.json())["condition"]) if answer.status == 200 else None
+
+
+async def worker_is_ready(worker: WorkerProcess) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"{worker.url}/health/ready") as answer:
+        return answer.status == 200
