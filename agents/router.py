@@ -22,7 +22,7 @@ from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_hea
 from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.inbound import InboundRecord
-from eventproc.delivery.journal import NO_JOURNAL, Journal
+from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.producer import RecordProducer
 from eventproc.events import Event, Unreadable, decode
@@ -93,6 +93,7 @@ class Router(Service):
         *,
         max_record_bytes: int,
         journal: Journal = NO_JOURNAL,
+        tracer: Tracer | None = None,
         **kwargs: Any,
     ) -> None:
         self.stats = RouterStats()
@@ -102,6 +103,7 @@ class Router(Service):
         self._directory = directory
         self._max_record_bytes = max_record_bytes
         self._journal = journal
+        self._tracer = tracer
         self._partitions = AssignedPartitions()
         self._backlog = Backlog(flow, self._partitions, MAX_OUTSTANDING)
         self._queue: deque[InboundRecord] = deque()
@@ -214,7 +216,10 @@ class Router(Service):
         route = self._table.route(event, index)
         self.stats.matches[route.match] += 1
         self._journal.routed(event, source, route)
-        headers = internal_headers(event, source, _traceparent(record.headers), transaction_span(event))
+        traceparent = _traceparent(record.headers)
+        if self._tracer is not None:
+            traceparent = self._tracer.routing(event, source, route, traceparent)
+        headers = internal_headers(event, source, traceparent, transaction_span(event))
         key = event.lane_key.encode("utf-8", "replace")
         yield from self._learned(route, index)
         for destination in route.destinations:

@@ -29,7 +29,7 @@ from eventproc.delivery.faust_subscription import App
 from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.history import History
-from eventproc.delivery.journal import NO_JOURNAL, Journal
+from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.journal_writer import JournalWriter
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
@@ -45,8 +45,10 @@ from eventproc.destinations import Destination, build_destinations
 from eventproc.destinations.routes import build_routing_table
 from eventproc.doctor.findings import State
 from eventproc.doctor.signing_key import home_domains, judge_signing_key
+from eventproc.errors import ConfigurationError
 from eventproc.identifiers import DestinationId
 from eventproc.reload_plan import Configuration
+from eventproc.tracing_extra import missing_extra
 from settings import Settings, load_settings
 
 log = structlog.stdlib.get_logger("eventproc")
@@ -119,24 +121,21 @@ def create_app(settings: Settings) -> EventprocApp:
     held = _held_lanes(settings)
     writer = JournalWriter(settings, producer) if settings.timeline.enabled else None
     journal: Journal = writer or NO_JOURNAL
+    tracing = _tracing(settings, journal)
     make_sender = partial(_make_sender, producer)
-    make_engine = _engine_maker(settings, producer, tap, make_sender, held or UnsharedHolds(), journal)
-    engines = {id_: make_engine(settings, destination) for id_, destination in destinations.items()}
-    topics = RouterTopics(
-        by_destination={engine.destination.id: engine.destination.topic for engine in engines.values()},
-        invalid=settings.topics.invalid,
-        dead_letter=settings.topics.dead_letter,
-        customers=settings.topics.customers,
+    make_engine = _engine_maker(
+        settings, producer, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing
     )
-    table = build_routing_table(settings, set(engines))
+    engines = {id_: make_engine(settings, destination) for id_, destination in destinations.items()}
     router = Router(
-        table,
-        topics,
+        build_routing_table(settings, set(engines)),
+        _router_topics(settings, destinations),
         producer,
         directory,
         tap,
         max_record_bytes=settings.topics.max_message_bytes,
-        journal=journal,
+        journal=tracing or journal,
+        tracer=tracing,
     )
 
     _add_agent(app, ledger, settings.topics.source, router, "router")
@@ -154,7 +153,7 @@ def create_app(settings: Settings) -> EventprocApp:
     configuration = Configuration(settings, destinations)
     reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
     app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer, history, reloader)
-    optional = [service for service in (held, writer) if service is not None]
+    optional = [service for service in (held, writer, tracing) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
     app.foundation = (producer, directory, *optional, control, router, watch, history, reloader, keys)
     _hand_over_in_rebalances(app, settings)
@@ -233,6 +232,26 @@ def _held_lanes(settings: Settings) -> HeldLanes | None:
     return HeldLanes(settings, settings.topics.dead_letter)
 
 
+def _router_topics(settings: Settings, destinations: dict[DestinationId, Destination]) -> RouterTopics:
+    return RouterTopics(
+        by_destination={id_: destination.topic for id_, destination in destinations.items()},
+        invalid=settings.topics.invalid,
+        dead_letter=settings.topics.dead_letter,
+        customers=settings.topics.customers,
+    )
+
+
+def _tracing(settings: Settings, journal: Journal) -> Any:
+    """A ``Journal`` before the journal, and a ``Tracer``; None, and nothing imported, when traces are off."""
+    if not settings.tracing.enabled:
+        return None
+    if (problem := missing_extra(settings.tracing)) is not None:
+        raise ConfigurationError([problem])
+    from eventproc.delivery.tracing import Tracing, make_provider  # noqa: PLC0415 - an extra
+
+    return Tracing(make_provider(settings.tracing), journal)
+
+
 def _engine_maker(  # noqa: PLR0917 - what all engines share
     settings: Settings,
     producer: RecordProducer,
@@ -240,13 +259,14 @@ def _engine_maker(  # noqa: PLR0917 - what all engines share
     make_sender: Callable[[Settings, Destination], Sender],
     holds: LaneHolds,
     journal: Journal,
+    tracer: Tracer | None,
 ) -> Callable[[Settings, Destination], Engine]:
     dead_letters = DeadLetterWriter(producer, settings.topics.dead_letter)
     clock = LoopClock()
 
     def make(settings: Settings, destination: Destination) -> Engine:
         sender = make_sender(settings, destination)
-        parts = EngineParts(sender, dead_letters, tap, clock, holds=holds, journal=journal)
+        parts = EngineParts(sender, dead_letters, tap, clock, holds=holds, journal=journal, tracer=tracer)
         return Engine(destination, settings.delivery, parts)
 
     return make

@@ -21,6 +21,7 @@ from settings.reload import ReloadSettings
 from settings.sep import Sep6Settings, Sep10Settings, Sep24Settings
 from settings.timeline import TimelineSettings
 from settings.topics import TopicsSettings
+from settings.tracing import TracingSettings
 from settings.web import WebSettings
 
 
@@ -38,6 +39,7 @@ class Settings(Section):
     delivery: DeliverySettings
     topics: TopicsSettings
     timeline: TimelineSettings
+    tracing: TracingSettings
     consumer: ConsumerSettings
     web: WebSettings
     reload: ReloadSettings

@@ -7,6 +7,7 @@ import json
 import click
 
 from eventproc.cli.context import CliContext, ExitCode, fail, print_warnings
+from eventproc.tracing_extra import missing_extra
 from settings import Settings
 from settings.overview import Entry, overview
 
@@ -22,6 +23,7 @@ def check(context: CliContext) -> None:
     """Report every mistake and every warning. Exits with 2 when there is a mistake."""
     settings = context.load()
     _check_kafka_stores(settings)
+    _check_tracing(settings)
     print_warnings(settings)
     _say_who_signs(settings)
     if not settings.events.enabled:
@@ -74,6 +76,11 @@ def _check_kafka_stores(settings: Settings) -> None:
         kafka_ssl_context(settings.events.queue.kafka)
     except KeyStoreError as error:
         fail(str(error), ExitCode.USAGE)
+
+
+def _check_tracing(settings: Settings) -> None:
+    if (problem := missing_extra(settings.tracing)) is not None:
+        fail(problem, ExitCode.USAGE)
 
 
 def _as_object(entry: Entry) -> dict[str, object]:

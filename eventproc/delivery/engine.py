@@ -27,7 +27,7 @@ from eventproc.delivery.clock import Clock, Timer
 from eventproc.delivery.giving_up import DeadLetters, DeadLetterSink, LaneHolds
 from eventproc.delivery.held_lanes import UnsharedHolds
 from eventproc.delivery.inbound import InboundRecord, Job
-from eventproc.delivery.journal import NO_JOURNAL, Journal, Timing
+from eventproc.delivery.journal import NO_JOURNAL, Journal, Timing, Tracer
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.request import build_body, sign
 from eventproc.delivery.sender import Sender
@@ -59,6 +59,7 @@ class EngineParts:
     draw: Callable[[], float] = field(default=random.random)
     holds: LaneHolds = field(default_factory=UnsharedHolds)
     journal: Journal = NO_JOURNAL
+    tracer: Tracer | None = None
 
 
 class Engine:
@@ -74,6 +75,7 @@ class Engine:
         self._clock = parts.clock
         self._draw = parts.draw
         self._journal = parts.journal
+        self._tracer = parts.tracer
         self._partitions = AssignedPartitions()
         self._backlog = Backlog(parts.flow, self._partitions, delivery.max_waiting)
         self._lanes: Lanes[Job] = Lanes()
@@ -296,6 +298,8 @@ class Engine:
         job.attempts += 1
         started, at = self._clock.monotonic(), self._clock.wall()
         headers = sign(self.destination, job, body, at)
+        if self._tracer is not None:
+            self._tracer.attempting(self.destination, job, headers)
         result = await self._sender.send(headers, body.payload)
         seconds = self._clock.monotonic() - started
         self.stats.attempted(seconds)

@@ -1,4 +1,4 @@
-"""What the way of an event tells its journal: a few calls that neither wait nor fail.
+"""What the way of an event tells its journal, and a tracer if there is one: calls that neither wait nor fail.
 
 ``journal_writer.py`` writes it down; who asks for a transaction's timeline reads it (``timeline_reader.py``).
 """
@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from eventproc.dead_letters import DeadLetter
 from eventproc.delivery.inbound import Job
+from eventproc.destinations import Destination
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.outcomes import Delivered, Failed, Rejected
@@ -50,6 +51,16 @@ class Journal(Protocol):
 
     def skipped(self, destination: DestinationId, job: Job, why: str) -> None:
         """An event needed no request: ``stale`` or ``replay``."""
+
+
+class Tracer(Protocol):
+    """Takes part where traces need more than a note: what is handed on."""
+
+    def routing(self, event: Event, source: Source, route: Route, traceparent: bytes | None) -> bytes | None:
+        """The ``traceparent`` for an event's copies, in place of its record's own."""
+
+    def attempting(self, destination: Destination, job: Job, headers: dict[str, str]) -> None:
+        """A request is about to go out; may add to its headers."""
 
 
 class _NoJournal:

@@ -50,6 +50,14 @@ FOREIGN_NAMES = {
     "CALLBACK_HOST",
     "SPKI_PREFIX",
     "UTF_8",
+    # OpenTelemetry's own.
+    "OTEL_",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
 }
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -14,6 +14,7 @@ from typing_extensions import Self
 from agents.router import MAX_OUTSTANDING, Router, RouterTopics
 from eventproc.customer_index import CustomerIndex
 from eventproc.delivery.inbound import InboundRecord
+from eventproc.delivery.journal import Tracer
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import Sep
 from eventproc.records import read_origin
@@ -52,14 +53,16 @@ class FakeDirectory:
 
 
 class World:
-    def __init__(self, *, ready: bool = True, max_record_bytes: int = 10_000) -> None:
+    def __init__(
+        self, *, ready: bool = True, max_record_bytes: int = 10_000, tracer: Tracer | None = None
+    ) -> None:
         self.producer = FakeProducer()
         self.flow = FakeFlow()
         self.directory = FakeDirectory(ready=ready)
         table = RoutingTable([ClientRule("w", endpoints={Sep.SEP24: WALLET})], BUSINESS)
         topics = RouterTopics({BUSINESS: "to.business", WALLET: "to.wallet"}, "invalid", "dead", "customers")
         parts: Any = (table, topics, self.producer, self.directory, self.flow)
-        self.router = Router(*parts, max_record_bytes=max_record_bytes)
+        self.router = Router(*parts, max_record_bytes=max_record_bytes, tracer=tracer)
         self.router.assign(SOURCE, 0, "")
 
     def accept(self, offset: int, value: bytes | None, headers: Any = ()) -> None:
@@ -103,6 +106,22 @@ async def test_an_event_goes_to_each_of_its_topics_untouched_and_re_keyed() -> N
         assert origin.source is not None
         assert (origin.source.offset, origin.source.timestamp_ms) == (0, 1_795_500_000_123)
         assert world.watermark == 1
+
+
+class FakeTracer:
+    def routing(self, event: Any, source: Any, route: Any, traceparent: bytes | None) -> bytes | None:
+        return None if traceparent is None else b"router of " + traceparent
+
+    def attempting(self, destination: Any, job: Any, headers: Any) -> None:
+        raise AssertionError("no request is made here")
+
+
+@pytest.mark.parametrize(("tracer", "wanted"), [(None, b"tp"), (FakeTracer(), b"router of tp")])
+async def test_the_trace_goes_on_with_every_copy(tracer: Tracer | None, wanted: bytes) -> None:
+    async with World(tracer=tracer) as world:
+        world.accept(0, event(0, client_name="w"), [("traceparent", b"tp"), ("type", b"x")])
+        await settle()
+        assert [dict(headers)["traceparent"] for _, _, _, headers in world.producer.sent] == [wanted] * 2
 
 
 async def test_the_source_offset_moves_only_when_every_copy_is_acknowledged() -> None:
