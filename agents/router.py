@@ -222,6 +222,8 @@ class Router(Service):
         headers = internal_headers(event, source, traceparent, transaction_span(event))
         key = event.lane_key.encode("utf-8", "replace")
         yield from self._learned(route, index)
+        for customer in route.contested:
+            log.warning("customer.contested", customer=customer, event_id=event.id, lane=event.lane_key)
         for destination in route.destinations:
             self.stats.copies += 1
             yield self._topics.by_destination[destination], key, record.value, headers

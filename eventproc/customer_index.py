@@ -2,7 +2,7 @@
 
 ``customer_updated`` carries no client. A transaction carries both its client and its customers' ids
 (``creator.id``, ``customers.sender.id``, ``customers.receiver.id``), so the fold over transactions answers
-the question. A customer of two clients is told to both: each of them has a transaction of that customer.
+the question. Which facts are learned is routing's to say: a SEP-31 client may write any id into its request.
 """
 
 from __future__ import annotations
@@ -54,11 +54,18 @@ class CustomerIndex:
             self._clients[customer_id] = known | {c for c in clients if isinstance(c, str)}
 
 
-def customer_ids(transaction: dict[str, Any]) -> list[str]:
-    """Every customer id that a transaction names, once each, in the order of appearance."""
+def named_customers(transaction: dict[str, Any]) -> list[tuple[str, bool]]:
+    """Every customer id that a transaction names, once each, and whether it is the creator's.
+
+    The creator is who logged in; sender and receiver are what a SEP-31 client wrote into its request.
+    """
     customers = transaction.get("customers")
     holders = [transaction.get("creator")]
     if isinstance(customers, dict):
         holders += [customers.get("sender"), customers.get("receiver")]
-    ids = [holder.get("id") for holder in holders if isinstance(holder, dict)]
-    return list(dict.fromkeys(i for i in ids if isinstance(i, str) and i))
+    found: dict[str, bool] = {}
+    for number, holder in enumerate(holders):
+        id_ = holder.get("id") if isinstance(holder, dict) else None
+        if isinstance(id_, str) and id_:
+            found.setdefault(id_, number == 0)
+    return list(found.items())

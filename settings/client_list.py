@@ -183,3 +183,8 @@ def _check_names(raw: list[Any], origin: str, report: Report) -> None:
             wrong = f"{shown(name.strip())} is also the name of clients.items[{first[name.strip()]}]"
             report.error(f"clients.items[{index}].name", origin, wrong, "a name of its own")
         first.setdefault(name.strip(), index)
+    for name, index in first.items():
+        owner, dot, sep = name.rpartition(".")
+        if dot and sep in SEP_NAMES and owner in first:
+            wrong = f"{shown(name)} is how the {sep} endpoint of {shown(owner)} is called"
+            report.error(f"clients.items[{index}].name", origin, wrong, f"a name that does not end in .{sep}")

@@ -38,6 +38,7 @@ class DeliverySettings(Section):
     mode: Annotated[Literal["deliver", "shadow"], LowerCase]
     shadow: ShadowSettings
     client_routing: Annotated[Literal["strict", "broadcast"], LowerCase]
+    shared_customers: bool
     order: Annotated[Literal["as_received", "skip_stale"], LowerCase]
     on_dead_letter: Annotated[Literal["continue", "hold_transaction"], LowerCase]
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)]

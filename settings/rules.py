@@ -205,7 +205,8 @@ def _shared_identities(settings: Settings) -> Iterator[Finding]:
             if owner != client.name:
                 what = "signing_keys" if custodial else "domains"
                 wrong = (
-                    f"{identity} of {shown(client.name)} also belongs to {shown(owner)}, which comes first"
+                    f"{identity} of {shown(client.name)} also belongs to {shown(owner)}: "
+                    "events that name neither of them go to none"
                 )
                 yield Finding(f"clients.{what}", wrong, "each in one client", is_warning=True)
 

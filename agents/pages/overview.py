@@ -17,6 +17,7 @@ from eventproc.times import from_ms, iso
 
 NEEDY: Final = (Condition.BREAKER_OPEN, Condition.RETRYING, Condition.PAUSED)
 NEEDY_SHOWN: Final = 10
+UNROUTABLE: Final = (ClientMatch.NO_CLIENT, ClientMatch.AMBIGUOUS, ClientMatch.UNKNOWN_CUSTOMER)
 
 
 class Overview(Page):
@@ -86,7 +87,7 @@ def _router(parts: Any, highwater: Any) -> dict[str, Any]:
         "holding_back": router.is_holding_back,
         "events": router.stats.events,
         "invalid": router.stats.invalid,
-        "unroutable": matches[ClientMatch.NO_CLIENT] + matches[ClientMatch.UNKNOWN_CUSTOMER],
+        "unroutable": sum(matches[one] for one in UNROUTABLE),
         "unbuildable": router.stats.unbuildable,
         "matches": {match.value: number for match, number in matches.items()},
     }

@@ -16,12 +16,17 @@ def build_routing_table(settings: Settings, destinations: Collection[Destination
     rules = [
         ClientRule(
             client.name,
-            client.domains,
-            client.signing_keys,
+            client.domains if client.type == "noncustodial" else (),
+            client.signing_keys if client.type == "custodial" else (),
             {sep: id_ for sep, id_ in client_endpoints(settings, client.name).items() if id_ in destinations},
         )
         for client in settings.clients
         if settings.event_processor.client_status_callback.enabled
     ]
     business = DESTINATION_ID if DESTINATION_ID in destinations else None
-    return RoutingTable(rules, business, broadcast=settings.delivery.client_routing == "broadcast")
+    return RoutingTable(
+        rules,
+        business,
+        broadcast=settings.delivery.client_routing == "broadcast",
+        shared_customers=settings.delivery.shared_customers,
+    )
