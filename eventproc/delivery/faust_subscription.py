@@ -46,6 +46,8 @@ class App(faust.App):
         """
         while self.rebalancing or not self.rebalancing_count:  # noqa: ASYNC110 - Faust tells nobody
             await asyncio.sleep(POLL_SECONDS)
+        if self.should_stop:
+            return
         await self._on_partitions_revoked(set(self.consumer.assignment()))
         self.topics.forget(leaving)
         await self.consumer.subscribe(await self.topics._update_indices())  # noqa: SLF001 - Faust's own way
