@@ -132,3 +132,19 @@ async def test_each_change_is_told_once_and_what_is_paused_at_the_start_too() ->
         },
         {"event": "destination.resumed", "destination": TEST, "log_level": "info"},
     ]
+
+
+async def test_a_destination_that_comes_later_starts_as_all_others_do() -> None:
+    early, late, paused = Desk(), Desk(), Desk()
+    late.is_read()
+    paused.tells(pause_value(PAUSE))
+    paused.is_read()
+    for desk in (early, late, paused):
+        desk.world.engine.resume()  # as an engine that was made a moment ago
+        desk.control.adopt(TEST)
+        desk.world.accept(0, "t")
+    assert await early.sent() == [], "it is not known yet what is paused"
+    assert await late.sent() == ["e0"]
+    assert await paused.sent() == []
+    early.is_read()
+    assert await early.sent() == ["e0"]

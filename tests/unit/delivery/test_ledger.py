@@ -68,3 +68,16 @@ async def test_a_handler_of_many_topics_is_drained_once() -> None:
     ledger.register("b", handler)
     await ledger.drain(3)
     assert handler.calls == ["drain 3"]
+
+
+def test_a_topic_that_nobody_works_on_any_more_is_left_alone() -> None:
+    ledger, stays, goes = Ledger(), Handler(), Handler()
+    ledger.register("a", stays)
+    ledger.register("b", goes)
+    ledger.assigned({A: (5, "m"), B: (6, "n")}, generation=1)
+    points = ledger.commit_points()
+    ledger.unregister("b")
+    ledger.committed(points)
+    ledger.assigned({A: (5, "m"), B: (6, "n")}, generation=2)
+    assert set(ledger.commit_points()) == {A}
+    assert goes.calls == ["release"], "by the first assignment, and nothing since"
