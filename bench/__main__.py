@@ -65,7 +65,7 @@ SECTIONS: dict[str, Callable[[Lab], Awaitable[tuple[Any, ...]]]] = {
     "result_file",
     metavar="RESULT.json",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Measure nothing: write this file's numbers to docs/performance.md.",
+    help="Measure nothing: write this file's numbers to docs/performance.md and to the costs of `plan`.",
 )
 def main(
     *,
@@ -82,8 +82,8 @@ def main(
     """Measure this service on this machine. Without SECTIONS: all of them."""
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     if result_file is not None:
-        document.write(read_results(result_file.read_text()))
-        console.print(f"written to {document.FILE}", highlight=False)
+        written = document.write(read_results(result_file.read_text()))
+        console.print(f"written to {', '.join(map(str, written))}", highlight=False)
         return
     if missing := missing_for_kafka():
         raise click.ClickException(f"the benchmark needs {' and '.join(missing)} on the PATH: install them")

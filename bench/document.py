@@ -1,24 +1,61 @@
-"""The measured part of ``docs/performance.md``, written from a result, so that none is copied by hand."""
+"""What documents and program take from a result, so that no number is copied by hand.
+
+That is the measured part of ``docs/performance.md``, the costs that ``eventproc plan`` reckons with, and what
+that command prints in the documents that show it.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from click.testing import CliRunner
 from rich.table import Table
 
 from bench.results import Results
 from bench.table import tables
 from bench.targets import judge
+from eventproc.cli.plan import plan_command
+from eventproc.measured_costs import FILE_NAME, Costs, costs_of_result, read_costs, write_costs
 
-FILE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+_CHECKOUT = Path(__file__).resolve().parents[1]
+FILE = _CHECKOUT / "docs" / "performance.md"
+SCALE_FILE = _CHECKOUT / "docs" / "scale.md"
+COSTS_FILE = _CHECKOUT / "eventproc" / FILE_NAME
 BEGIN = "<!-- measured: python -m bench --write-docs RESULT.json -->"
 END = "<!-- end of measured -->"
 
 
-def write(results: Results) -> None:
-    """Put the numbers into the document, in place of those that are there."""
-    FILE.write_text(replace_measured(FILE.read_text("utf-8"), results), "utf-8")
+def write(results: Results) -> list[Path]:
+    """Put the numbers into documents and costs, in place of those that are there; returns the files."""
+    before = read_costs(COSTS_FILE.read_text("utf-8"))
+    costs = costs_of_result(json.dumps(asdict(results)), before)
+    COSTS_FILE.write_text(write_costs(costs), "utf-8")
+    measured = replace_measured(FILE.read_text("utf-8"), results)
+    FILE.write_text(replace_plans(measured, costs), "utf-8")
+    SCALE_FILE.write_text(replace_plans(SCALE_FILE.read_text("utf-8"), costs), "utf-8")
+    return [FILE, SCALE_FILE, COSTS_FILE]
+
+
+def replace_plans(text: str, costs: Costs) -> str:
+    """The document with what ``eventproc plan`` prints below each call of it that a block ``text`` shows."""
+
+    def shown(found: re.Match[str]) -> str:
+        done = CliRunner().invoke(plan_command(lambda: costs), shlex.split(found["arguments"]))
+        if done.exit_code:
+            raise ValueError(f"eventproc plan {found['arguments']}: {done.output}")
+        return f"{found['call']}{done.output}```\n"
+
+    return _PLAN.sub(shown, text)
+
+
+_PLAN = re.compile(
+    r"(?P<call>^```text\n\$ eventproc plan (?P<arguments>[^\n]+)\n).*?^```\n", re.MULTILINE | re.DOTALL
+)
 
 
 def replace_measured(text: str, results: Results) -> str:

@@ -14,6 +14,7 @@ from eventproc.cli.destinations import destinations
 from eventproc.cli.doctor import doctor
 from eventproc.cli.listen import listen
 from eventproc.cli.offsets import offsets
+from eventproc.cli.plan import plan
 from eventproc.cli.replay import replay
 from eventproc.cli.send_example import send_example
 from eventproc.cli.shadow import shadow
@@ -51,6 +52,7 @@ main.add_command(destinations)
 main.add_command(doctor)
 main.add_command(listen)
 main.add_command(offsets)
+main.add_command(plan)
 main.add_command(replay)
 main.add_command(send_example)
 main.add_command(shadow)

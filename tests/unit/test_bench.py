@@ -34,7 +34,9 @@ from bench.results import (
 from bench.table import show, show_verdicts
 from bench.targets import judge
 from bench.window import Window, cpu_seconds, watch_until
+from eventproc.cli.plan import packaged_costs
 from eventproc.events import Unreadable, decode
+from eventproc.measured_costs import costs_of_result, read_costs
 from eventproc.records import read_origin
 
 MACHINE = Machine("a processor", 2, 8, "3.12.0", "uvloop", "Apache Kafka 4.1.0")
@@ -202,13 +204,67 @@ def test_a_document_without_the_marks_is_left_alone() -> None:
 def test_the_document_can_be_written_anew_by_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy, result = tmp_path / "performance.md", tmp_path / "result.json"
-    copy.write_text(document.FILE.read_text("utf-8"), "utf-8")
+    for name in ("FILE", "SCALE_FILE", "COSTS_FILE"):
+        original: Path = getattr(document, name)
+        copy = tmp_path / original.name
+        copy.write_text(original.read_text("utf-8"), "utf-8")
+        monkeypatch.setattr(document, name, copy)
+    result = tmp_path / "result.json"
     result.write_text(json.dumps(asdict(GOOD)))
-    monkeypatch.setattr(document, "FILE", copy)
     done = CliRunner().invoke(main, ["--write-docs", str(result)])
     assert done.exit_code == 0, done.output
-    assert "a processor, 2 cores" in copy.read_text("utf-8")
+    written = document.FILE.read_text("utf-8")
+    assert "a processor, 2 cores" in written
+    costs = read_costs(document.COSTS_FILE.read_text("utf-8")).benchmark
+    assert (costs.route_us_per_event, costs.route_us_per_copy) == (60.0, 40.0)
+    assert (costs.delivery_us_jwt, costs.delivery_us_signature) == (210.0, 250.0)
+    assert (costs.quiet_p50_ms, costs.idle_mb) == (9.0, 90.0)
+    # What `eventproc plan` prints there is of the new costs.
+    assert "3,000 x 210 µs, with JWT" in written
+
+
+def test_what_the_documents_show_of_plan_is_what_it_prints() -> None:
+    for file in (document.FILE, document.SCALE_FILE):
+        text = file.read_text("utf-8")
+        assert "\n$ eventproc plan " in text
+        assert document.replace_plans(text, packaged_costs()) == text, f"{file.name}: write it anew"
+
+
+def test_a_call_of_plan_that_fails_is_not_written() -> None:
+    text = "```text\n$ eventproc plan --events-per-second 0\n```\n"
+    with pytest.raises(ValueError, match="events-per-second"):
+        document.replace_plans(text, packaged_costs())
+
+
+def test_the_program_s_costs_are_those_of_the_document() -> None:
+    """Both come from one result; the document's are rounded, so they are compared as far as they go."""
+    text = document.FILE.read_text("utf-8").partition(document.BEGIN)[2].partition(document.END)[0]
+    route = _rows(text, "Route")
+    sink = _rows(text, "Sink")
+    quiet = [row for row in _rows(text, "End to end") if row[0].isdigit()]
+    shown = {
+        "date": "",
+        "quick": True,
+        "machine": {"processor": "", "python": ""},
+        "route": [{"topics": int(row[0]), "cpu_us_per_event": float(row[2])} for row in route],
+        "sink": [{"auth": row[0], "cpu_us_per_delivery": float(row[3])} for row in sink],
+        "end_to_end": [{"events_per_second": int(row[0]), "p50_ms": float(row[2])} for row in quiet],
+        "backlog": [{"idle_mb": float(row[1])} for row in _rows(text, "Backlog")],
+    }
+    kept = packaged_costs()
+    expected = costs_of_result(json.dumps(shown), kept).benchmark
+    for name in ("delivery_us_jwt", "delivery_us_signature", "quiet_p50_ms", "idle_mb"):
+        assert getattr(kept.benchmark, name) == pytest.approx(getattr(expected, name), abs=0.51), name
+    for name in ("route_us_per_event", "route_us_per_copy"):
+        assert getattr(kept.benchmark, name) == pytest.approx(getattr(expected, name), abs=1.6), name
+
+
+def _rows(text: str, section: str) -> list[list[str]]:
+    """The cells of a section's table, without its heading; none where nothing was measured."""
+    part = re.split(r"^\*\*", text, flags=re.MULTILINE)
+    (table,) = [found for found in part if found.startswith(section)]
+    lines = [line for line in table.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip().replace(",", "") for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_the_document_names_options_and_sections_that_exist() -> None:

@@ -13,6 +13,7 @@ def test_help_lists_the_commands_and_the_exit_codes() -> None:
         "config",
         "doctor",
         "listen",
+        "plan",
         "send-example",
         "verify",
         "worker",
