@@ -114,14 +114,18 @@ def _compare(settings: Settings, read: Read, captures: Sequence[Path], options: 
 
     chosen = _chosen(settings, options["patterns"])
     rules = build_rules(settings, options["ignored"], options["ignored_urls"])
-    there = [request for path in captures for request in _read_file(path)]
-    here = run(read(settings)) if options["here"] is None else _read_file(options["here"])
-    if options["patterns"]:
-        there = [one for one in there if rules.destination_of(one) in chosen]
-    return diff(_within(there, options, None), _within(here, options, chosen), rules)
+    captured = [request for path in captures for request in _read_file(path)]
+    made = run(read(settings)) if options["here"] is None else _read_file(options["here"])
+    there = captured
+    if chosen is not None:
+        there = [one for one in captured if rules.destination_of(one) in chosen]
+    return diff(_within(there, options, None), _within(made, options, chosen), rules, [*captured, *made])
 
 
-def _chosen(settings: Settings, patterns: Sequence[str]) -> list[DestinationId]:
+def _chosen(settings: Settings, patterns: Sequence[str]) -> list[DestinationId] | None:
+    """The destinations that are asked for; None for all, those of an earlier configuration included."""
+    if not patterns:
+        return None
     from eventproc.destinations import build_destinations  # noqa: PLC0415 - `eventproc --help` stays quick
 
     try:

@@ -113,11 +113,19 @@ class Rules:
         return found[0] if len(found) == 1 else None
 
 
-def diff(there: Iterable[SentRequest], here: Iterable[SentRequest], rules: Rules) -> Report:
-    """Compare what was captured with what a shadow worker made."""
+def diff(
+    there: Iterable[SentRequest],
+    here: Iterable[SentRequest],
+    rules: Rules,
+    evidence: Iterable[SentRequest] = (),
+) -> Report:
+    """Compare what was captured with what a shadow worker made.
+
+    ``evidence`` is not compared: it may say whose a transaction is, as the business server's requests do.
+    """
     captured = [one for one in there if not any(fnmatchcase(one.url, url) for url in rules.ignored_urls)]
     made = list(here)
-    work = _Diff(rules, _own_transactions([*captured, *made]))
+    work = _Diff(rules, _own_transactions([*evidence, *captured, *made]))
     work.run(captured, made)
     expected = Counter(one.difference.expected for one in work.found if one.difference.expected is not None)
     return Report(

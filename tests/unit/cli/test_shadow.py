@@ -13,6 +13,8 @@ from eventproc.cli.context import CliContext
 from eventproc.cli.main import main
 from eventproc.cli.shadow import shadow_commands
 from eventproc.errors import BrokerUnavailableError
+from eventproc.identifiers import DestinationId
+from eventproc.shadow.diff import NOT_ITS_OWN
 from eventproc.shadow.request import SentRequest
 from settings import Settings
 from tests.golden.recorded import SECRET
@@ -24,10 +26,14 @@ CLIENT = noncustodial_client(
     "https://wallet.example.com:8443",
     domains=["wallet-server:8092", "wallet.example.com"],
 )
+OTHER = DestinationId("client.other.sep24")
 ENV = anchor_env(
     "127.0.0.1:9",
     business_url="http://business.example.com",
-    clients=[CLIENT],
+    clients=[
+        CLIENT,
+        noncustodial_client("other", "https://other.example.com", domains=["other.example.com"]),
+    ],
     extra={
         "SECRET_CALLBACK_API_AUTH_SECRET": CALLBACK_SECRET,
         "SECRET_SEP6_MORE_INFO_URL_JWT_SECRET": SECRET.decode(),
@@ -124,6 +130,19 @@ def test_a_window_and_a_destination_are_of_both_sides() -> None:
     told = json.loads(result.stdout)
     assert told["captured"]["requests"] == told["shadow"]["requests"] == told["paired"] == 3
     assert result.exit_code == 0
+
+
+def test_whose_a_transaction_is_is_known_though_only_a_wallet_is_looked_at() -> None:
+    there, here = both_sides()
+    stray = replace(next(one for one in there if one.url.endswith("/sep24")), destination=OTHER)
+    to_other = ("--destination", "client.other", "--json")
+
+    told = json.loads(run(here, "diff", captured([*there, stray]), *to_other).stdout)
+    assert told["differences"] == []
+    assert list(told["expected"]) == [NOT_ITS_OWN]
+    only_wallets = [one for one in [*there, stray] if "/event" not in one.url]
+    told = json.loads(run([], "diff", captured(only_wallets), *to_other).stdout)
+    assert [one["kind"] for one in told["differences"]] == ["missing"]
 
 
 def test_an_empty_side_is_no_success() -> None:
