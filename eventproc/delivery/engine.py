@@ -114,7 +114,7 @@ class Engine:
 
     def accept(self, record: InboundRecord) -> None:
         """Take one record; never waits. Records of partitions that are not ours are left alone."""
-        progress = self._partitions.get(record.partition)
+        progress = self._partitions.of_arrival(record.partition)
         if progress is None or self._draining:
             return
         origin = read_origin(record.headers)
