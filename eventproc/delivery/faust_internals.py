@@ -98,7 +98,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     consumer: Consumer
     _assigned: Any = None
     _assigned_tps: frozenset[TP] = frozenset()
-    _fetch_wait_ms: int
+    _fetch_wait_ms = 20
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)

@@ -60,7 +60,7 @@ class FakeAiokafka:
         self.sought: dict[Any, int | str] = {}
         self.error = error
         self.hang = hang
-        self._coordinator = self
+        self._coordinator = self._fetcher = self
 
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(*A), TopicPartition(*B)}
@@ -211,3 +211,21 @@ def test_aiokafka_still_makes_and_fails_batches_where_we_listen() -> None:
 
 def test_the_accumulator_still_takes_its_time_to_live_from_where_we_lift_it() -> None:
     assert "self._batch_ttl" in inspect.getsource(MessageAccumulator)
+
+
+async def test_the_pace_of_fetches_follows_the_number_of_partitions() -> None:
+    aiokafka = FakeAiokafka()
+    await thread(aiokafka)._seek_to_committed()
+    assert (vars(aiokafka)["_fetch_max_wait_ms"], vars(aiokafka)["_fetch_min_bytes"]) == (20, 1)
+
+
+def test_an_assignment_is_converted_once_and_its_successor_seen() -> None:
+    aiokafka = FakeAiokafka()
+    assigned = frozenset({TopicPartition(*A)})
+    aiokafka.assignment = lambda: assigned  # type: ignore[method-assign, assignment, return-value]
+    one = thread(aiokafka)
+    assert one.assignment() == {A}
+    one.assignment().clear()
+    assert one.assignment() == {A}, "what one caller does with it is nothing to the next"
+    assigned = frozenset({TopicPartition(*A), TopicPartition(*B)})
+    assert one.assignment() == {A, B}
