@@ -31,6 +31,7 @@ DOCUMENTS = [
         "docs/operations.md",
         "docs/deployment.md",
         "docs/migrating-from-anchor-platform.md",
+        "docs/scale.md",
     )
 ] + [CHECKOUT / "docs" / "performance.md", CHECKOUT / "docs" / "receiving.md"]
 RECEIVING = CHECKOUT / "docs" / "receiving.md"
