@@ -22,6 +22,7 @@ from eventproc.example_events import Example
 from eventproc.identifiers import EventId
 from eventproc.outcomes import NoResponse, Outcome, Response, Unbuildable, judge
 from eventproc.records import Origin
+from eventproc.scrubbing import scrub
 from settings import Settings
 
 
@@ -110,4 +111,4 @@ async def post_example(settings: Settings, destination: Destination, example: Ex
     outcome = judge(result, time.time())
     if isinstance(result, NoResponse):
         return Answer(outcome, seconds)
-    return Answer(outcome, seconds, result.status, result.excerpt)
+    return Answer(outcome, seconds, result.status, scrub(result.excerpt, prepared.headers))

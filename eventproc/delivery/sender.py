@@ -1,7 +1,8 @@
 """Step 7 – send: one POST to one endpoint, and what came of it.
 
 No redirects (a signature must not wander to another host), no cookies, no proxy from the environment, the
-response read up to a bound. Whatever aiohttp raises becomes a ``NoResponse`` here and nowhere else.
+response read up to a bound, and kept without what we sent to prove who we are. Whatever aiohttp raises
+becomes a ``NoResponse`` here and nowhere else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -22,6 +23,7 @@ from eventproc.delivery.egress import EgressPolicy, ForbiddenAddressError, guard
 from eventproc.destinations import Destination, Endpoint, TlsOptions
 from eventproc.errors import ConfigurationError
 from eventproc.outcomes import FailureKind, NoResponse, Response
+from eventproc.scrubbing import scrub
 from settings.delivery import DeliverySettings
 
 KEEPALIVE_SECONDS: Final = 4.0
@@ -72,11 +74,13 @@ class HttpSender:
                 proxy=self._delivery.proxy_url,
             )
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-            return _no_response(error)
+            return _no_response(error, headers)
         try:
             excerpt = await self._read(response)
         finally:
             response.release()
+        if response.status >= 300:
+            excerpt = scrub(excerpt, headers)
         return Response(response.status, response.headers.get("Retry-After"), excerpt)
 
     async def close(self) -> None:
@@ -164,18 +168,20 @@ def read_certificates(destinations: Iterable[Destination]) -> None:
     _ssl_context.cache_clear()
 
 
-def _no_response(error: Exception) -> NoResponse:
+def _no_response(error: Exception, sent: Mapping[str, str]) -> NoResponse:
     cause = error.__cause__ or error
     if isinstance(cause, ForbiddenAddressError) or isinstance(error, ForbiddenAddressError):
         return NoResponse(FailureKind.FORBIDDEN_ADDRESS, str(cause))
     if isinstance(error, asyncio.TimeoutError):
         return NoResponse(FailureKind.TIMEOUT, "no answer in time")
     if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)) or isinstance(cause, ssl.SSLError):
-        return NoResponse(FailureKind.TLS, _brief(error))
+        return NoResponse(FailureKind.TLS, _brief(error, sent))
     if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
-        return NoResponse(FailureKind.CONNECT, _brief(error))
-    return NoResponse(FailureKind.PROTOCOL, _brief(error))
+        return NoResponse(FailureKind.CONNECT, _brief(error, sent))
+    return NoResponse(FailureKind.PROTOCOL, _brief(error, sent))
 
 
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+def _brief(error: Exception, sent: Mapping[str, str]) -> str:
+    """A malformed answer is quoted by the error, and may hold what was sent."""
+    text = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
+    return scrub(text, sent)[:300].decode("utf-8", "ignore")
