@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format chaos bench lock lint-deploy sbom audit clean
+.PHONY: install demo test lint format chaos fuzz bench lock lint-deploy sbom audit clean
 
 install: $(STAMP)
 
@@ -32,6 +32,12 @@ format: $(STAMP)
 
 chaos: $(STAMP)
 	$(BIN)/python -m pytest tests/chaos -m chaos --chaos-long -s $(ARGS)
+
+# Every reader of what others write, for a while; see tests/fuzz. Without atheris, which has no wheel for some machines,
+# hypothesis alone.
+fuzz: $(STAMP)
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet '.[fuzz]' || true
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
