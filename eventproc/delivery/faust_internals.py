@@ -126,6 +126,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         )
         fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
         ends = await consumer.end_offsets([tp for tp, found in fetched.items() if found.metadata])
+        if consumer.assignment() != set(partitions):
+            self.consumer.positions = {}
+            return {}  # another subscription meanwhile (App.resubscribe): its assignment will be sought
         positions: dict[Partition, tuple[int | None, str]] = {}
         fresh = []
         for partition in partitions:

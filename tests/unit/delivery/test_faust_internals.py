@@ -97,6 +97,19 @@ def thread(aiokafka: FakeAiokafka, tap: PartitionTap | None = None) -> Any:
     return bare
 
 
+async def test_a_subscription_that_changes_in_the_middle_of_a_seek_is_no_crash() -> None:
+    """aiokafka asserts that there is an assignment; a reload that brought a client ended the worker."""
+    aiokafka = FakeAiokafka()
+    seeking = thread(aiokafka)
+    seeking._fetch_wait_ms = 20
+    seeking.consumer.positions = {A: (5, "old")}
+    assigned = iter([aiokafka.assignment(), aiokafka.assignment(), set()])
+    aiokafka.assignment = lambda: next(assigned, set())  # type: ignore[method-assign]
+    assert await seeking._seek_to_committed() == {}
+    assert aiokafka.sought == {}
+    assert seeking.consumer.positions == {}, "nothing is ours that was not sought"
+
+
 async def test_the_metadata_goes_with_the_offset() -> None:
     aiokafka = FakeAiokafka()
     assert await thread(aiokafka)._commit({A: 3})
