@@ -122,9 +122,7 @@ class RoutingTable:
         elif event.transaction is None:
             clients, match = self._owners_of_customer(event.customer, customers)
         if isinstance(target, Misfit):
-            return Route(
-                self._business, match, learned=learned, misfit=target.detail, contested=contested
-            )
+            return Route(self._business, match, learned=learned, misfit=target.detail, contested=contested)
         names = tuple(client.name for client in clients)
         if isinstance(target, UnknownSep):
             return Route(self._business, match, names, names, learned, contested=contested)
