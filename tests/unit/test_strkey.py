@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stellar_sdk import Keypair, MuxedAccount, StrKey
 
-from eventproc.strkey import base_account, decode_account, decode_seed, encode_account
 from eventproc.errors import StrkeyError
+from eventproc.strkey import base_account, decode_account, decode_seed, encode_account
 
 SEED = "SAX3AH622R2XT6DXWWSRIDCMMUCCMATBZ5U6XKJWDO7M2EJUBFC3AW5X"
 ACCOUNT = "GDQOE23CFSUMSVQK4Y5JHPPYK73VYCNHZHA7ENKCV37P6SUEO6XQBKPP"
