@@ -173,8 +173,10 @@ def _claim(owners: dict[str, ClientRule | None], identity: str, client: ClientRu
 
 
 def _domain_key(domain: str) -> str:
-    """Without regard to case, but only where case is plain: the Kelvin sign's lower case is a ``k``."""
-    return domain.lower() if domain.isascii() else domain
+    """Without regard to the case of ASCII letters, as DNS has it: the Kelvin sign's lower case is a ``k``."""
+    if domain.isascii():
+        return domain.lower()
+    return domain.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def _account_of(transaction: dict[str, Any]) -> str | None:

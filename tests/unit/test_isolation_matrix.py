@@ -385,6 +385,9 @@ def test_what_two_clients_claim_is_nobodys(order: int) -> None:
 def test_a_look_alike_of_a_domain_is_another_domain() -> None:
     table = table_of(settings_of([client("kiosk", domains=["kiosk.example"])]))
     assert table.route(read(transaction(client_domain="KIOSK.example")), CustomerIndex()).clients
+    foreign = table_of(settings_of([client("foreign", domains=["bücher.Example"])]))
+    assert foreign.route(read(transaction(client_domain="Bücher.example")), CustomerIndex()).clients
+    assert not foreign.route(read(transaction(client_domain="BÜCHER.example")), CustomerIndex()).clients
     for domain in (
         "\u212aiosk.example",
         "kıosk.example",
