@@ -80,6 +80,7 @@ class Guard:
             OPERATOR.set(await self._identify(request))
             self._check_reading(request)
             if request.method not in READING:
+                _check_path(request)
                 await self._check_acting(request)
             return await handler(request)
         except web.HTTPException as answer:
@@ -181,3 +182,9 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 def is_https(request: web.Request) -> bool:
     """Whether the browser's side is encrypted, by us or by a proxy before us."""
     return "https" in {request.scheme, request.headers.get("X-Forwarded-Proto", "")}
+
+
+def _check_path(request: web.Request) -> None:
+    """Before a form is read: for a path that is not there aiohttp tries others, with a copy of the request."""
+    if OPERATOR.get() is not None and request.match_info.http_exception is not None:
+        raise request.match_info.http_exception

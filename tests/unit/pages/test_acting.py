@@ -239,3 +239,12 @@ async def test_no_page_holds_the_token() -> None:
         ):
             answer = await site.get(path)
             assert not re.search(re.escape(TOKEN), await answer.text())
+
+
+async def test_an_action_that_there_is_not_is_not_found() -> None:
+    async with a_site() as site:
+        answer = await site.client.post(
+            "/destinations/client.acme.sep24/explode", data={"x": "1"}, headers=BEARER
+        )
+        assert answer.status == 404
+        assert not await acted(site)
