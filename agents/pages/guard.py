@@ -185,6 +185,6 @@ def is_https(request: web.Request) -> bool:
 
 
 def _check_path(request: web.Request) -> None:
-    """Before a form is read: for a path that is not there aiohttp tries others, with a copy of the request."""
+    """Before a form is read: for a path that is not there aiohttp tries others by a copy of the request."""
     if OPERATOR.get() is not None and request.match_info.http_exception is not None:
         raise request.match_info.http_exception
