@@ -196,14 +196,13 @@ async def test_half_a_file_is_not_taken_for_a_whole_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut in the middle, a list of clients can be valid and short."""
-    monkeypatch.setattr(reloader, "SETTLE_SECONDS", 0.2)
-    world.clients("a", "b")
+    monkeypatch.setattr(reloader, "SETTLE_SECONDS", 1.0)
+    names = [f"w{number}" for number in range(9)]
+    world.clients(*names[:-1])
     one = world.reloader()
     await one.start()
-    for _ in range(8):
-        world.clients("a")
-        await asyncio.sleep(0.02)
-        world.clients("a", "b", "c")
+    for count in range(len(names)):
+        world.clients(*names[: count + 1])
         await asyncio.sleep(0.02)
     await until(lambda: one.generation == 2)
     await one.stop()
