@@ -138,3 +138,40 @@ def stellar_transaction_id(transaction: Members) -> str | None:
 
 
 _TEXT_AS_IT_IS: Final = (text, scalar, amount)
+
+SUM_MEMBERS: Final[Mapping[str, Reader | tuple[str, Reader]]] = {
+    "status": text,
+    "status_eta": scalar,
+    "amount_in": amount,
+    "amount_in_asset": ("amount_in", asset),
+    "amount_out": amount,
+    "amount_out_asset": ("amount_out", asset),
+    "fee_details": fee_details,
+    "quote_id": text,
+}
+"""How it stands and what it is about, alike in SEP-6, SEP-24 and SEP-31."""
+
+TIME_MEMBERS: Final[Mapping[str, Reader | tuple[str, Reader]]] = {
+    "started_at": scalar,
+    "updated_at": scalar,
+    "completed_at": scalar,
+    "user_action_required_by": scalar,
+    "external_transaction_id": text,
+}
+"""Its points in time and its name outside of Stellar, alike in all three."""
+
+PARTY_MEMBERS: Final[Mapping[str, Reader | tuple[str, Reader]]] = {
+    "message": text,
+    "from": ("source_account", text),
+    "to": ("destination_account", text),
+}
+"""What SEP-6 and SEP-24 have beside."""
+
+WITHDRAWAL: Final = member_table(
+    {
+        "withdraw_anchor_account": text,
+        "withdraw_memo": ("memo", text),
+        "withdraw_memo_type": ("memo_type", text),
+    }
+)
+"""What a withdrawal of SEP-6 or SEP-24 has beside."""

@@ -9,13 +9,13 @@ from eventproc.events import Event
 from eventproc.payloads.context import PayloadContext
 from eventproc.payloads.json_bytes import encode, present
 from eventproc.payloads.members import (
+    PARTY_MEMBERS,
+    SUM_MEMBERS,
+    TIME_MEMBERS,
+    WITHDRAWAL,
     MemberTable,
-    amount,
-    asset,
-    fee_details,
     member_table,
     read_members,
-    scalar,
     stellar_transaction_id,
     text,
 )
@@ -23,26 +23,7 @@ from eventproc.payloads.more_info import more_info_url
 from eventproc.payloads.refunds import flat_refunds, is_fully_refunded
 from eventproc.payloads.subject import transaction_of
 
-_MEMBERS: Final = member_table(
-    {
-        "status": text,
-        "status_eta": scalar,
-        "amount_in": amount,
-        "amount_in_asset": ("amount_in", asset),
-        "amount_out": amount,
-        "amount_out_asset": ("amount_out", asset),
-        "fee_details": fee_details,
-        "quote_id": text,
-        "started_at": scalar,
-        "updated_at": scalar,
-        "completed_at": scalar,
-        "user_action_required_by": scalar,
-        "external_transaction_id": text,
-        "message": text,
-        "from": ("source_account", text),
-        "to": ("destination_account", text),
-    }
-)
+_MEMBERS: Final = member_table({**SUM_MEMBERS, **TIME_MEMBERS, **PARTY_MEMBERS})
 _BY_KIND: Final[dict[str | None, MemberTable]] = {
     "deposit": member_table(
         {
@@ -51,13 +32,7 @@ _BY_KIND: Final[dict[str | None, MemberTable]] = {
             "claimable_balance_id": text,
         }
     ),
-    "withdrawal": member_table(
-        {
-            "withdraw_anchor_account": text,
-            "withdraw_memo": ("memo", text),
-            "withdraw_memo_type": ("memo_type", text),
-        }
-    ),
+    "withdrawal": WITHDRAWAL,
 }
 # SEP-24 knows two kinds; a transaction with a quote has the same members under the plain kind.
 _PLAIN_KINDS: Final = {"deposit-exchange": "deposit", "withdrawal-exchange": "withdrawal"}

@@ -8,13 +8,11 @@ from eventproc.events import Event
 from eventproc.payloads.context import PayloadContext
 from eventproc.payloads.json_bytes import encode, present
 from eventproc.payloads.members import (
-    amount,
-    asset,
-    fee_details,
+    SUM_MEMBERS,
+    TIME_MEMBERS,
     info_updates,
     member_table,
     read_members,
-    scalar,
     stellar_transaction_id,
     text,
 )
@@ -23,22 +21,11 @@ from eventproc.payloads.subject import transaction_of
 
 _MEMBERS: Final = member_table(
     {
-        "status": text,
-        "status_eta": scalar,
-        "amount_in": amount,
-        "amount_in_asset": ("amount_in", asset),
-        "amount_out": amount,
-        "amount_out_asset": ("amount_out", asset),
-        "fee_details": fee_details,
-        "quote_id": text,
+        **SUM_MEMBERS,
         "stellar_account_id": ("destination_account", text),
         "stellar_memo": ("memo", text),
         "stellar_memo_type": ("memo_type", text),
-        "started_at": scalar,
-        "updated_at": scalar,
-        "completed_at": scalar,
-        "user_action_required_by": scalar,
-        "external_transaction_id": text,
+        **TIME_MEMBERS,
         "required_info_updates": info_updates,
         "required_info_message": text,
     }

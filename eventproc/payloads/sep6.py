@@ -8,15 +8,15 @@ from eventproc.events import Event
 from eventproc.payloads.context import PayloadContext
 from eventproc.payloads.json_bytes import encode, present
 from eventproc.payloads.members import (
+    PARTY_MEMBERS,
+    SUM_MEMBERS,
+    TIME_MEMBERS,
+    WITHDRAWAL,
     MemberTable,
-    amount,
-    asset,
-    fee_details,
     info_updates,
     instructions,
     member_table,
     read_members,
-    scalar,
     stellar_transaction_id,
     text,
 )
@@ -26,40 +26,20 @@ from eventproc.payloads.subject import transaction_of
 
 _MEMBERS: Final = member_table(
     {
-        "status": text,
-        "status_eta": scalar,
-        "amount_in": amount,
-        "amount_in_asset": ("amount_in", asset),
-        "amount_out": amount,
-        "amount_out_asset": ("amount_out", asset),
-        "fee_details": fee_details,
-        "quote_id": text,
-        "started_at": scalar,
-        "updated_at": scalar,
-        "completed_at": scalar,
-        "user_action_required_by": scalar,
-        "external_transaction_id": text,
-        "message": text,
-        "from": ("source_account", text),
-        "to": ("destination_account", text),
+        **SUM_MEMBERS,
+        **TIME_MEMBERS,
+        **PARTY_MEMBERS,
         "required_info_updates": info_updates,
         "required_info_message": text,
         "instructions": instructions,
     }
 )
 _DEPOSIT: Final = member_table({"deposit_memo": ("memo", text), "deposit_memo_type": ("memo_type", text)})
-_WITHDRAWAL: Final = member_table(
-    {
-        "withdraw_anchor_account": text,
-        "withdraw_memo": ("memo", text),
-        "withdraw_memo_type": ("memo_type", text),
-    }
-)
 _BY_KIND: Final[dict[str | None, MemberTable]] = {
     "deposit": _DEPOSIT,
     "deposit-exchange": _DEPOSIT,
-    "withdrawal": _WITHDRAWAL,
-    "withdrawal-exchange": _WITHDRAWAL,
+    "withdrawal": WITHDRAWAL,
+    "withdrawal-exchange": WITHDRAWAL,
 }
 
 
