@@ -31,6 +31,7 @@ from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.history import History
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.journal_writer import JournalWriter
+from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.preflight import preflight
@@ -208,19 +209,15 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> Eventp
 
 
 def _credentials(settings: Settings) -> Any:
-    kafka = settings.events.queue.kafka
-    protocol = kafka.security_protocol
-    context = None
-    if protocol.endswith("SSL"):
-        from eventproc.delivery.kafka_tls import kafka_ssl_context  # noqa: PLC0415 - only where TLS is used
-
-        context = kafka_ssl_context(kafka)
-    if not protocol.startswith("SASL"):
+    """Faust's form of ``connection_options``."""
+    options = connection_options(settings)
+    context = options.get("ssl_context")
+    if "sasl_mechanism" not in options:
         return None if context is None else faust.SSLCredentials(context)
     return faust.SASLCredentials(
-        username=None if kafka.username is None else kafka.username.get_secret_value(),
-        password=None if kafka.password is None else kafka.password.get_secret_value(),
-        mechanism=kafka.sasl_mechanism,
+        username=options["sasl_plain_username"],
+        password=options["sasl_plain_password"],
+        mechanism=options["sasl_mechanism"],
         ssl_context=context,
     )
 
