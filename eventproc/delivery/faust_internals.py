@@ -98,12 +98,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     consumer: Consumer
     _assigned: Any = None
     _assigned_tps: frozenset[TP] = frozenset()
-    _fetch_wait_ms = 20
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
-        self._fetch_wait_ms = transport.fetch_max_wait_ms
         return consumer
 
     def assignment(self) -> set[TP]:
@@ -122,7 +120,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         partitions = list(consumer.assignment())
         fetcher = consumer._fetcher  # noqa: SLF001 - its numbers cannot be changed from outside
         fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = fetch_pace(  # noqa: SLF001
-            len(partitions), self._fetch_wait_ms
+            len(partitions),
+            consumer._fetch_max_wait_ms,  # noqa: SLF001
         )
         fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
         ends = await consumer.end_offsets([tp for tp, found in fetched.items() if found.metadata])

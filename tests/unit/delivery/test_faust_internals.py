@@ -61,6 +61,7 @@ class FakeAiokafka:
         self.error = error
         self.hang = hang
         self._coordinator = self._fetcher = self
+        self._fetch_max_wait_ms = 20
 
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(*A), TopicPartition(*B)}
