@@ -117,7 +117,7 @@ class HttpSender:
             EgressPolicy.of_connections(delivery),
             self._resolver,
             limit=delivery.max_in_flight,
-            ssl=_ssl_context(self._tls) if self._url.scheme == "https" else False,
+            ssl=ssl_context_of(self._tls) if self._url.scheme == "https" else False,
             keepalive_timeout=KEEPALIVE_SECONDS,
             ttl_dns_cache=30,
         )
@@ -142,7 +142,8 @@ class HttpSender:
 
 
 @lru_cache  # some ten milliseconds and a megabyte each: a thousand wallets share one
-def _ssl_context(tls: TlsOptions) -> ssl.SSLContext:
+def ssl_context_of(tls: TlsOptions) -> ssl.SSLContext:
+    """How an endpoint is trusted and what it is shown; raises OSError or ValueError for files of no use."""
     context = ssl.create_default_context(cafile=tls.ca_path)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not tls.verify:
@@ -161,11 +162,11 @@ def read_certificates(destinations: Iterable[Destination]) -> None:
     """
     for destination in {one.endpoint.tls: one for one in destinations}.values():
         try:
-            _ssl_context.__wrapped__(destination.endpoint.tls)
+            ssl_context_of.__wrapped__(destination.endpoint.tls)
         except (OSError, ValueError) as error:  # noqa: PERF203 - few differ
             problem = f"{destination.id}: its certificates cannot be used: {error}; right: readable PEM files"
             raise ConfigurationError([problem]) from error
-    _ssl_context.cache_clear()
+    ssl_context_of.cache_clear()
 
 
 def _no_response(error: Exception, sent: Mapping[str, str]) -> NoResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,6 +10,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from eventproc.delivery.egress import EgressPolicy, guarded_connector
+from eventproc.delivery.sender import ssl_context_of
+from eventproc.destinations import TlsOptions
 from eventproc.stellar_toml import MAX_BYTES, PATH, StellarToml, StellarTomlError, parse_stellar_toml
 
 _REDIRECTS: Final = 3
@@ -52,7 +53,7 @@ async def read_stellar_toml(
 
 
 async def _fetch(url: str, ca_path: Path | None) -> bytes:
-    context = ssl.create_default_context(cafile=ca_path)
+    context = ssl_context_of(TlsOptions(ca_path=ca_path))
     connector = guarded_connector(EgressPolicy(allow_private=True), ssl=context)
     async with (
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
