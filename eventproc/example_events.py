@@ -10,13 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from eventproc.errors import EventprocError
 from eventproc.events import EventType
 from eventproc.payloads import Sep
 from eventproc.strkey import encode_account
+from eventproc.times import iso
 from settings.clients import Client
 
 PREFIX: Final = "example-"
@@ -225,13 +226,13 @@ def _refunds(asset: str) -> dict[str, Any]:
 
 
 def _times(status: str, now: datetime) -> dict[str, Any]:
-    times = {"started_at": _iso(now - timedelta(minutes=5)), "updated_at": _iso(now)}
+    times = {"started_at": iso(now - timedelta(minutes=5)), "updated_at": iso(now)}
     if status in {"completed", "refunded"}:
-        times["completed_at"] = _iso(now)
+        times["completed_at"] = iso(now)
     if status in _RECEIVED:
-        times["transfer_received_at"] = _iso(now - timedelta(minutes=1))
+        times["transfer_received_at"] = iso(now - timedelta(minutes=1))
     if status == "pending_user_transfer_start":
-        times["user_action_required_by"] = _iso(now + timedelta(hours=1))
+        times["user_action_required_by"] = iso(now + timedelta(hours=1))
     return times
 
 
@@ -251,7 +252,7 @@ def _settlement(kind: str, status: str, now: datetime, account: str) -> dict[str
         "destination_account": paid,
     }
     digest = hashlib.sha256(f"eventproc example {account}".encode()).hexdigest()
-    return {"stellar_transactions": [{"id": digest, "created_at": _iso(now), "payments": [payment]}]}
+    return {"stellar_transactions": [{"id": digest, "created_at": iso(now), "payments": [payment]}]}
 
 
 def _memo(sep: Sep, kind: str, status: str) -> dict[str, Any]:
@@ -274,11 +275,11 @@ def _quote(owner: Owner, now: datetime, new_id: Callable[[], str]) -> dict[str, 
         "sell_delivery_method": "WIRE",
         "buy_amount": "100",
         "buy_asset": f"stellar:USDC:{example_account('issuer')}",
-        "expires_at": _iso(now + timedelta(minutes=10)),
+        "expires_at": iso(now + timedelta(minutes=10)),
         "price": "1.02",
         "total_price": "1.06",
         "creator": {"account": owner.account or example_account("user")},
-        "created_at": _iso(now),
+        "created_at": iso(now),
         "fee": {"total": "4.00", "asset": _FIAT, "details": [{"name": "Service fee", "amount": "4.00"}]},
     }
 
@@ -292,7 +293,3 @@ def _customer(status: str, new_id: Callable[[], str]) -> dict[str, Any]:
             "email_address": {"type": "string", "description": "The customer's email", "optional": False}
         }
     return customer
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

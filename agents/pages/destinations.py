@@ -16,7 +16,6 @@ from agents.pages.sparkline import sparkline
 from agents.pages.view import REFRESH_SECONDS, Page
 from eventproc.delivery.engine import Engine
 from eventproc.identifiers import DestinationId
-from eventproc.pauses import Pause
 from eventproc.times import from_ms, iso
 
 log = structlog.stdlib.get_logger("eventproc.pages")
@@ -106,9 +105,8 @@ class PauseDestination(Page):
         """Write it to the control topic, then show the destination."""
         engine, form = _engine(self.app, id), await request.post()
         by = _note(form.get("by")) or f"the pages of {self.app.desk.worker_name()}"
-        pause = Pause(by, _note(form.get("reason")), "")
         destination = engine.destination.id
-        await self.app.desk.set_paused(destination, what == "pause", pause.by, pause.reason)
+        await self.app.desk.set_paused(destination, what == "pause", by, _note(form.get("reason")))
         log.info("destination.asked", destination=destination, what=what, by=by, address=request.remote)
         path = address("/destinations/", destination)
         return self.see_other(request, f"{path}?asked={what}" if path else "/destinations/", {"asked": what})
