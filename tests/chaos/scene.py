@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
@@ -14,9 +13,8 @@ from tests.servers.anchor_env import Names
 from tests.servers.kafka import Broker, Committed
 from tests.servers.replies import Answer, Drip, Huge, Reply, Respond
 from tests.servers.request_record import RequestRecord
+from tests.servers.waiting import wait_until
 from tests.servers.worker import WorkerProcess
-
-POLL_SECONDS: Final = 0.1
 
 QUICK: Final = {
     # A dead worker is missed after two seconds; the default is thirty.
@@ -50,19 +48,6 @@ def report(name: str, ledger: DeliveryLedger) -> Tally:
     print(f"\n{tally.line(name)}", flush=True)
     assert (tally.lost, tally.out_of_order, tally.strangers) == (0, 0, 0), tally
     return tally
-
-
-async def wait_until(
-    condition: Callable[[], Awaitable[bool]], timeout_seconds: float, what: str | Callable[[], object]
-) -> None:
-    """Waits for a condition; ``what`` stands in the TimeoutError when it does not come."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_seconds
-    while not await condition():
-        if loop.time() > deadline:
-            state = what if isinstance(what, str) else what()
-            raise TimeoutError(f"not within {timeout_seconds} s: {state}")
-        await asyncio.sleep(POLL_SECONDS)
 
 
 async def wait_until_all_done(broker: Broker, names: Names, topic: str, timeout_seconds: float) -> None:

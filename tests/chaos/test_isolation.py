@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos.ledger import DeliveryLedger
 from tests.chaos.load import Load
-from tests.chaos.scene import QUICK, destinations, noting, report, wait_until
+from tests.chaos.scene import QUICK, destinations, noting, report
 from tests.conftest import StartWorker
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.kafka import ApacheKafka
@@ -22,6 +22,7 @@ from tests.servers.process import ChildProcess
 from tests.servers.receiver import Receiver
 from tests.servers.replies import OK, Hang, Reply, always
 from tests.servers.request_record import RequestRecord
+from tests.servers.waiting import wait_until
 from tests.servers.worker import CHECKOUT, WorkerProcess
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka]

@@ -6,13 +6,14 @@ import pytest
 
 from tests.chaos.ledger import DeliveryLedger
 from tests.chaos.load import Load
-from tests.chaos.scene import QUICK, destinations, noting, report, wait_until
+from tests.chaos.scene import QUICK, destinations, noting, report
 from tests.conftest import StartWorker
 from tests.servers.anchor_env import Names, anchor_env
 from tests.servers.kafka import ApacheKafka
 from tests.servers.receiver import Receiver
 from tests.servers.replies import Reply, delay, status
 from tests.servers.request_record import RequestRecord
+from tests.servers.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
 

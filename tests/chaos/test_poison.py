@@ -15,13 +15,14 @@ import pytest
 
 from tests.chaos.ledger import DeliveryLedger
 from tests.chaos.load import BUSINESS, Load
-from tests.chaos.scene import QUICK, noting, report, wait_until, wait_until_all_done
+from tests.chaos.scene import QUICK, noting, report, wait_until_all_done
 from tests.conftest import StartWorker
 from tests.servers.anchor_env import Names, anchor_env
 from tests.servers.kafka import ApacheKafka, Record
 from tests.servers.receiver import Receiver
 from tests.servers.replies import OK, Reply, status
 from tests.servers.request_record import RequestRecord
+from tests.servers.waiting import wait_until
 from tests.servers.worker import CHECKOUT
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka]

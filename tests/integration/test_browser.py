@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import pytest
 from yarl import URL
 
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.chromium import Chromium, missing_for_chromium
 from tests.servers.kafka import EmbeddedBroker
@@ -105,16 +105,8 @@ def answer_picky(record: RequestRecord, _number: int) -> Reply:
 
 
 def event(event_id: str, transaction: str, client: str, **members: Any) -> Record:
-    subject = {
-        "id": transaction,
-        "sep": "24",
-        "kind": "deposit",
-        "status": "completed",
-        "client_name": client,
-        **members,
-    }
-    value = {"type": "transaction_status_changed", "id": event_id, "sep": "24", "transaction": subject}
-    return Record(json.dumps(value).encode(), key=event_id.encode("utf-8", "replace"))
+    value = event_value(event_id, transaction, client_name=client, **members)
+    return Record(value, key=event_id.encode("utf-8", "replace"))
 
 
 def deep(levels: int) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from eventproc.cli.context import CliContext
 from eventproc.cli.main import main
 from tests.conftest import StartWorker
 from tests.servers import replies
@@ -24,6 +22,7 @@ from tests.servers.anchor_env import (
     noncustodial_client,
 )
 from tests.servers.certificates import Authority
+from tests.servers.command import invoke
 from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker, Record
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.receiver import Receiver
@@ -38,13 +37,7 @@ def _apart_from_any_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def run(env: Mapping[str, str], *arguments: str) -> Result:
-    """In a thread: the command has an event loop of its own."""
-
-    def invoke() -> Result:
-        context = CliContext(environment=env)
-        return CliRunner().invoke(main, ["doctor", *arguments], obj=context, catch_exceptions=False)
-
-    result = await asyncio.to_thread(invoke)
+    result = await invoke(env, "doctor", *arguments)
     assert TEST_SEED not in result.output
     assert CALLBACK_SECRET not in result.output
     return result

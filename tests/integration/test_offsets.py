@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.command import eventproc
 from tests.servers.kafka import Broker
@@ -18,15 +19,7 @@ from tests.servers.receiver import Receiver
 
 
 def event(number: int) -> Record:
-    members = {
-        "id": f"t{number}",
-        "sep": "24",
-        "kind": "deposit",
-        "status": "completed",
-        "client_name": "acme",
-    }
-    value = {"type": "transaction_status_changed", "id": f"e{number}", "sep": "24", "transaction": members}
-    return Record(json.dumps(value).encode(), key=f"e{number}".encode())
+    return Record(event_value(f"e{number}", f"t{number}", client_name="acme"), key=f"e{number}".encode())
 
 
 async def stop_at(broker: Broker, group: str, topic: str, offset: int) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -17,12 +13,14 @@ from eventproc.delivery.control import read_paused, set_paused
 from eventproc.identifiers import DestinationId
 from settings import load_settings
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.command import eventproc
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver
 from tests.servers.replies import for_event, status
+from tests.servers.waiting import wait_until
 from tests.servers.worker import WorkerProcess
 
 BUSINESS = DestinationId("callback-api")
@@ -32,23 +30,8 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def event(number: int, transaction: str) -> Record:
-    members = {
-        "id": transaction,
-        "sep": "24",
-        "kind": "deposit",
-        "status": "completed",
-        "client_name": "acme",
-    }
-    value = {"type": "transaction_status_changed", "id": f"e{number}", "sep": "24", "transaction": members}
-    return Record(json.dumps(value).encode(), key=f"e{number}".encode())
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    """Look again and again; ``holds`` is an async function."""
-    deadline = time.monotonic() + SOON_SECONDS
-    while not await holds():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
-        await asyncio.sleep(0.1)
+    value = event_value(f"e{number}", transaction, client_name="acme")
+    return Record(value, key=f"e{number}".encode())
 
 
 async def gauge(worker: WorkerProcess, name: str) -> float:
@@ -89,7 +72,7 @@ async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lo
     async def is_paused() -> bool:
         return await gauge(first, "eventproc_paused") == 1
 
-    await until(is_paused)
+    await wait_until(is_paused, SOON_SECONDS, "it did not come to hold")
     events = [event(number, f"t{number % 10}") for number in range(1, 21)]
     await broker.publish(names.source, events[:10])
     await wallet_server.wait_until(lambda: len(set(wallet_server.event_ids())) == 11, SOON_SECONDS)
@@ -103,7 +86,7 @@ async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lo
     async def all_is_in_hand() -> bool:
         return sum([await gauge(worker, "eventproc_waiting") for worker in workers]) == 20
 
-    await until(all_is_in_hand)
+    await wait_until(all_is_in_hand, SOON_SECONDS, "it did not come to hold")
     assert [await gauge(worker, "eventproc_paused") for worker in workers] == [1, 1]
     assert business_server.event_ids() == ["e0"], "nothing meanwhile, and no burst at the starts"
 
@@ -130,7 +113,7 @@ async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lo
         (one,) = json.loads(done.stdout)["destinations"]
         return one["lag"] == 0 and one["paused"] is None and one["oldest_undelivered_at"] is None
 
-    await until(nothing_is_left)
+    await wait_until(nothing_is_left, SOON_SECONDS, "it did not come to hold")
     log = "".join(worker.log_text() for worker in workers)
     assert "destination.paused" in log
     assert "destination.resumed" in log
@@ -151,7 +134,7 @@ async def test_lag_leaves_out_what_is_done_behind_a_stuck_event(
         (one,) = json.loads(done.stdout)["destinations"]
         return bool(one["lag"] == 1 and one["oldest_undelivered_seconds"] > 0)
 
-    await until(only_one_is_left)
+    await wait_until(only_one_is_left, SOON_SECONDS, "it did not come to hold")
     (committed,) = (await apache_kafka.committed(names.consumer_group, names.topic(BUSINESS))).values()
     assert committed.offset == 0
 

@@ -15,6 +15,7 @@ from eventproc.delivery.held_lanes import HeldLanes
 from eventproc.identifiers import DestinationId, LaneKey
 from settings import load_settings
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.command import eventproc
 from tests.servers.kafka import Broker
@@ -37,20 +38,7 @@ def cli(tmp_path: Path) -> Callable[..., Any]:
 
 
 def event(event_id: str, transaction: str, **members: Any) -> Record:
-    value = {
-        "type": "transaction_status_changed",
-        "id": event_id,
-        "sep": "24",
-        "transaction": {
-            "id": transaction,
-            "sep": "24",
-            "kind": "deposit",
-            "status": "completed",
-            "client_name": "acme",
-            **members,
-        },
-    }
-    return Record(json.dumps(value).encode(), key=event_id.encode())
+    return Record(event_value(event_id, transaction, client_name="acme", **members), key=event_id.encode())
 
 
 async def letters_of(broker: Broker, names: Names, count: int) -> list[Record]:

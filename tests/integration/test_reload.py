@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stellar_sdk import Keypair
 
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import TEST_PUBLIC_KEY, TEST_SEED, Names, anchor_env, noncustodial_client
 from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker
 from tests.servers.kafka_client import Record
@@ -29,6 +30,7 @@ from tests.servers.receiver import Receiver, wallet
 from tests.servers.replies import Reply, status
 from tests.servers.request_record import RequestRecord
 from tests.servers.verification import stellar_signature
+from tests.servers.waiting import wait_until
 from tests.servers.worker import WorkerProcess
 
 SOON_SECONDS = 90.0
@@ -117,11 +119,8 @@ def real_anchor(tmp_path: Path, apache_kafka: ApacheKafka, names: Names) -> Anch
 
 
 def event(number: int, client: str | None = None) -> Record:
-    members = {"id": f"t{number % LANES}", "sep": "24", "kind": "deposit", "status": "completed"}
-    if client is not None:
-        members["client_name"] = client
-    value = {"type": "transaction_status_changed", "id": f"e{number}", "sep": "24", "transaction": members}
-    return Record(json.dumps(value).encode(), key=f"e{number}".encode())
+    named = {} if client is None else {"client_name": client}
+    return Record(event_value(f"e{number}", f"t{number % LANES}", **named), key=f"e{number}".encode())
 
 
 @dataclass
@@ -185,14 +184,6 @@ async def metric(worker: WorkerProcess, name: str, **labels: str) -> float | Non
     return values[0] if values else None
 
 
-async def until(holds: Callable[[], Any]) -> None:
-    """Look again and again; ``holds`` is an async function."""
-    deadline = time.monotonic() + SOON_SECONDS
-    while not await holds():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
-        await asyncio.sleep(0.1)
-
-
 def hang_up(*workers: WorkerProcess) -> None:
     for worker in workers:
         os.kill(worker.pid, signal.SIGHUP)
@@ -203,7 +194,7 @@ async def generation(*workers: WorkerProcess, at_least: int) -> None:
         found = [await metric(worker, "eventproc_config_generation") for worker in workers]
         return all(value is not None and value >= at_least for value in found)
 
-    await until(reached)
+    await wait_until(reached, SOON_SECONDS, "it did not come to hold")
 
 
 def expects(key: Callable[[], str]) -> Callable[[RequestRecord, int], Reply]:
@@ -440,7 +431,7 @@ async def test_a_wrong_configuration_is_refused_and_deliveries_go_on(
             async def refused() -> bool:
                 return await metric(worker, "eventproc_reload_failed") == 1
 
-            await until(refused)
+            await wait_until(refused, SOON_SECONDS, "it did not come to hold")
             assert await worker_is_ready(worker)
             assert await metric(worker, "eventproc_config_generation") == 1
             before = len(taken(business))
@@ -532,7 +523,7 @@ async def test_the_signing_key_changes_at_its_time_and_every_signature_is_right(
 
 async def publish_until(stream: Stream, holds: Callable[[], Any]) -> None:
     async with stream.flowing():
-        await until(holds)
+        await wait_until(holds, SOON_SECONDS, "it did not come to hold")
 
 
 async def condition(worker: WorkerProcess, destination: str) -> str | None:

@@ -14,6 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.command import command, environment, eventproc
 from tests.servers.kafka import Broker
@@ -28,15 +29,8 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def event(number: int, transaction: str, client: str, timestamp_ms: int) -> Record:
-    members = {
-        "id": transaction,
-        "sep": "24",
-        "kind": "deposit",
-        "status": "completed",
-        "client_name": client,
-    }
-    value = {"type": "transaction_status_changed", "id": f"e{number}", "sep": "24", "transaction": members}
-    return Record(json.dumps(value).encode(), key=f"e{number}".encode(), timestamp_ms=timestamp_ms)
+    value = event_value(f"e{number}", transaction, client_name=client)
+    return Record(value, key=f"e{number}".encode(), timestamp_ms=timestamp_ms)
 
 
 class Stage:

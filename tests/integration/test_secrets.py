@@ -33,6 +33,7 @@ from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.receiver import Receiver
 from tests.servers.replies import Answer, Garbage, Reply
 from tests.servers.request_record import RequestRecord
+from tests.servers.waiting import wait_until
 from tests.servers.worker import WorkerProcess
 
 SECRETS = {
@@ -178,14 +179,6 @@ async def a_worker(directory: Path, env: Mapping[str, str]) -> AsyncIterator[Wor
         yield worker
 
 
-async def until(condition: Any, seconds: float = 60.0) -> None:
-    async def poll() -> None:
-        while not await condition():
-            await asyncio.sleep(0.1)
-
-    await asyncio.wait_for(poll(), seconds)
-
-
 @pytest.mark.timeout(300)
 async def test_no_secret_is_in_anything_that_is_written(
     embedded_broker: EmbeddedBroker, names: Names, tmp_path: Path
@@ -223,8 +216,8 @@ async def test_no_secret_is_in_anything_that_is_written(
                     and "attempt.crashed" in worker.log_text()
                 )
 
-            await until(are_set_aside)
-            await until(lambda: has_attempts(embedded_broker, names))
+            await wait_until(are_set_aside, 60, "dead letters")
+            await wait_until(lambda: has_attempts(embedded_broker, names), 60, "attempts")
             await run.pages(worker, logged_in=False)
             await run.pages(worker, logged_in=True)
             for name in ("cmdline", "comm"):

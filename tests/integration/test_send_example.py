@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from eventproc.cli.context import CliContext
 from eventproc.cli.main import main
 from tests.conftest import StartWorker
 from tests.servers import replies
 from tests.servers.anchor_env import CALLBACK_SECRET, Names, anchor_env, custodial_client, noncustodial_client
+from tests.servers.command import invoke
 from tests.servers.kafka import EmbeddedBroker
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.receiver import Receiver
@@ -30,13 +29,7 @@ def _apart_from_any_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def run(env: Mapping[str, str], *arguments: str) -> Result:
-    """In a thread: the command has an event loop of its own."""
-
-    def invoke() -> Result:
-        context = CliContext(environment=env)
-        return CliRunner().invoke(main, ["send-example", *arguments], obj=context, catch_exceptions=False)
-
-    return await asyncio.to_thread(invoke)
+    return await invoke(env, "send-example", *arguments)
 
 
 def environment(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env
 from tests.servers.kafka import ApacheKafka
 from tests.servers.kafka_client import Record
@@ -18,14 +17,7 @@ JOINS = "(Re-)joining group"
 
 
 def event(number: int) -> Record:
-    transaction = {"id": f"t{number}", "sep": "24", "kind": "deposit", "status": "completed"}
-    value = {
-        "type": "transaction_status_changed",
-        "id": f"e{number}",
-        "sep": "24",
-        "transaction": transaction,
-    }
-    return Record(json.dumps(value).encode(), key=f"e{number}".encode())
+    return Record(event_value(f"e{number}", f"t{number}"), key=f"e{number}".encode())
 
 
 @pytest.mark.kafka

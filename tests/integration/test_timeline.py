@@ -17,6 +17,7 @@ from eventproc.delivery.timeline_reader import read_timeline
 from eventproc.timeline import DestinationTimeline, State, Timeline
 from settings import load_settings
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
@@ -30,20 +31,8 @@ embedded_only = pytest.mark.parametrize("broker", ["embedded_broker"], indirect=
 
 
 def event(event_id: str, transaction: str) -> Record:
-    value = {
-        "type": "transaction_status_changed",
-        "id": event_id,
-        "sep": "24",
-        "transaction": {
-            "id": transaction,
-            "sep": "24",
-            "kind": "deposit",
-            "status": "completed",
-            "client_name": "acme",
-            "message": "nobody else's business",
-        },
-    }
-    return Record(json.dumps(value).encode(), key=event_id.encode())
+    value = event_value(event_id, transaction, client_name="acme", message="nobody else's business")
+    return Record(value, key=event_id.encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.conftest import StartWorker
+from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.kafka import EmbeddedBroker
 from tests.servers.kafka_client import Record
@@ -56,9 +56,7 @@ async def collector() -> AsyncIterator[Collector]:
 
 
 def event(event_id: str) -> bytes:
-    members = {"id": "t1", "sep": "24", "kind": "deposit", "status": "completed", "client_name": "acme"}
-    value = {"type": "transaction_status_changed", "id": event_id, "sep": "24", "transaction": members}
-    return json.dumps(value).encode()
+    return event_value(event_id, "t1", client_name="acme")
 
 
 def facts(span: Span) -> dict[str, Any]:

@@ -9,6 +9,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from click.testing import CliRunner, Result
+
+from eventproc.cli.context import CliContext
+from eventproc.cli.main import main
 from tests.servers.worker import CHECKOUT
 
 _SECONDS = 60.0
@@ -41,3 +45,9 @@ async def eventproc(
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done
+
+
+async def invoke(env: Mapping[str, str], *arguments: str) -> Result:
+    """``eventproc …`` within this process, in a thread: the command has an event loop of its own."""
+    context = CliContext(environment=env)
+    return await asyncio.to_thread(CliRunner().invoke, main, arguments, obj=context, catch_exceptions=False)
