@@ -26,6 +26,7 @@ from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.faust_internals import BatchSchema, PartitionTap, Transport, Worker
 from eventproc.delivery.faust_subscription import App
+from eventproc.delivery.garbage import settle
 from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.history import History
@@ -306,6 +307,10 @@ def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
     drain = settings.delivery.drain_timeout_seconds
     in_rebalance = min(drain, settings.consumer.session_timeout_seconds * 0.5)
     ledger = app.parts.ledger
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def _assigned(app_: Any, assigned: Any, **_: Any) -> None:  # noqa: ARG001 - a signal's signature
+        settle()
 
     @app.on_partitions_revoked.connect(weak=False)
     async def _revoked(app_: Any, revoked: Any, **_: Any) -> None:  # noqa: ARG001 - a signal's signature
