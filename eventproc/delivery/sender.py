@@ -35,6 +35,9 @@ SUCCESS_BODY_SECONDS: Final = 1.0
 LARGE_BODY_BYTES: Final = 1 << 20
 """From here on aiohttp wants a stream: raw bytes are written at once and hold up the loop."""
 
+TOKEN_CHARACTERS: Final = 8
+"""Of a value in a URL's query that may be a token by itself; below stand ``true`` and ``testnet``."""
+
 
 class Sender(Protocol):
     """One endpoint to send to."""
@@ -53,6 +56,7 @@ class HttpSender:
         self, endpoint: Endpoint, delivery: DeliverySettings, resolver: AbstractResolver | None = None
     ) -> None:
         self._url = URL(endpoint.url, encoded=True)
+        self._in_query = _tokens_of(self._url)
         self._tls = endpoint.tls
         self._delivery = delivery
         self._excerpt_bytes = delivery.response_excerpt_bytes
@@ -74,13 +78,13 @@ class HttpSender:
                 proxy=self._delivery.proxy_url,
             )
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-            return _no_response(error, headers)
+            return _no_response(error, headers | self._in_query)
         try:
             excerpt = await self._read(response)
         finally:
             response.release()
         if response.status >= 300:
-            excerpt = scrub(excerpt, headers)
+            excerpt = scrub(excerpt, headers | self._in_query)
         return Response(response.status, response.headers.get("Retry-After"), excerpt)
 
     async def close(self) -> None:
@@ -169,6 +173,15 @@ def read_certificates(destinations: Iterable[Destination]) -> None:
     ssl_context_of.cache_clear()
 
 
+def _tokens_of(url: URL) -> dict[str, str]:
+    """What of an address may be a secret, as ``scrub`` wants it: the query, and each value in it.
+
+    aiohttp's errors name the address in full, and so do receivers that find nothing there.
+    """
+    values = {f"?{name}": value for name, value in url.query.items() if len(value) >= TOKEN_CHARACTERS}
+    return {"?": url.raw_query_string, **values}
+
+
 def _no_response(error: Exception, sent: Mapping[str, str]) -> NoResponse:
     cause = error.__cause__ or error
     if isinstance(cause, ForbiddenAddressError) or isinstance(error, ForbiddenAddressError):
@@ -183,6 +196,6 @@ def _no_response(error: Exception, sent: Mapping[str, str]) -> NoResponse:
 
 
 def _brief(error: Exception, sent: Mapping[str, str]) -> str:
-    """A malformed answer is quoted by the error, and may hold what was sent."""
+    """A malformed answer is quoted by the error, and may hold what was sent; so is the address."""
     text = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
     return scrub(text, sent)[:300].decode("utf-8", "ignore")
