@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final, Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -18,7 +19,10 @@ from eventproc.delivery.engine import Engine
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.stats import LATENCY_BUCKETS_SECONDS, Histogram
 from eventproc.delivery.watchdog import lag
+from eventproc.metrics_text import Buckets, Family, Row, text_of
 from eventproc.watermark import PartitionProgress
+
+BUCKET_BOUNDS: Final = (*map(str, LATENCY_BUCKETS_SECONDS), "+Inf")
 
 BREAKER_VALUES: Final = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
@@ -75,101 +79,89 @@ class Sources:
 
 
 class EventprocCollector(Collector):
-    """Hands the numbers to the Prometheus client."""
+    """Hands the numbers out: to the Prometheus client, or as its text, which it makes too slowly."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
         """Every metric of ``QUESTIONS``, in its order."""
-        engines = list(self._sources.engines())
-        yield from _counters(engines)
-        yield _histogram("eventproc_attempt_seconds", [(e, e.stats.attempt_latency) for e in engines])
-        yield _histogram("eventproc_delivery_seconds", [(e, e.stats.delivery_latency) for e in engines])
-        yield from self._gauges(engines)
-        yield from self._router()
-        for name, value in (
-            ("eventproc_ready", self._sources.is_ready()),
-            ("eventproc_stuck_seconds", self._sources.stuck_seconds()),
-            ("eventproc_config_generation", self._sources.config_generation()),
-            ("eventproc_reload_failed", self._sources.reload_failed()),
-        ):
-            gauge = GaugeMetricFamily(name, QUESTIONS[name])
-            gauge.add_metric([], value)
-            yield gauge
-        dropped = _counter("eventproc_timeline_dropped_total")
-        dropped.add_metric([], self._sources.timeline_dropped())
-        yield dropped
+        return (family.filled() for family in self._families())
 
-    def _gauges(self, engines: list[Engine]) -> Iterator[Metric]:
-        now, highwater = self._sources.wall(), self._sources.highwater()
+    def text(self) -> Iterator[str]:
+        """The same in Prometheus' form, row by row: whoever joins them may let others work in between."""
+        for family in self._families():
+            yield from text_of(family)
+
+    def _families(self) -> Iterator[Family]:
+        sources, engines = self._sources, list(self._sources.engines())
+        now, highwater = sources.wall(), sources.highwater()
+        yield from _counters(engines)
+        yield _histogram("eventproc_attempt_seconds", engines, lambda e: e.stats.attempt_latency)
+        yield _histogram("eventproc_delivery_seconds", engines, lambda e: e.stats.delivery_latency)
         yield _gauge("eventproc_in_flight", engines, lambda e: e.in_flight)
         yield _gauge("eventproc_waiting", engines, lambda e: e.waiting)
         yield _gauge("eventproc_breaker_state", engines, lambda e: BREAKER_VALUES[e.breaker.state])
         yield _gauge("eventproc_paused", engines, lambda e: e.is_paused_by_operator)
         yield _gauge("eventproc_lag", engines, lambda e: lag(e.partitions, highwater))
         yield _gauge("eventproc_oldest_undelivered_seconds", engines, lambda e: _age_seconds(e, now))
-
-    def _router(self) -> Iterator[Metric]:
-        stats = self._sources.router.stats
-        routed = _counter("eventproc_routed_total", "match")
-        for match, number in stats.matches.items():
-            routed.add_metric([match.value], number)
-        yield routed
-        for name, number in (
-            ("eventproc_invalid_total", stats.invalid),
-            ("eventproc_unbuildable_total", stats.unbuildable),
+        yield from self._router(highwater)
+        for name, value in (
+            ("eventproc_ready", sources.is_ready()),
+            ("eventproc_stuck_seconds", sources.stuck_seconds()),
+            ("eventproc_config_generation", sources.config_generation()),
+            ("eventproc_reload_failed", sources.reload_failed()),
         ):
-            family = _counter(name)
-            family.add_metric([], number)
-            yield family
+            yield Family(GaugeMetricFamily(name, QUESTIONS[name]), (), [((), value)])
+        yield _counter("eventproc_timeline_dropped_total", (), [((), sources.timeline_dropped())])
+
+    def _router(self, highwater: Callable[[Any], int | None]) -> Iterator[Family]:
+        router = self._sources.router
+        matches = [((match.value,), number) for match, number in router.stats.matches.items()]
+        yield _counter("eventproc_routed_total", ("match",), matches)
+        yield _counter("eventproc_invalid_total", (), [((), router.stats.invalid)])
+        yield _counter("eventproc_unbuildable_total", (), [((), router.stats.unbuildable)])
         source_lag = GaugeMetricFamily("eventproc_source_lag", QUESTIONS["eventproc_source_lag"])
-        source_lag.add_metric([], lag(self._sources.router.partitions, self._sources.highwater()))
-        yield source_lag
+        yield Family(source_lag, (), [((), lag(router.partitions, highwater))])
 
 
-def _counters(engines: list[Engine]) -> Iterator[Metric]:
-    delivered = _counter("eventproc_deliveries_total", "destination")
-    failed = _counter("eventproc_attempts_failed_total", "destination", "reason")
-    plain = {
-        "eventproc_dead_letters_total": "dead_lettered",
-        "eventproc_replays_skipped_total": "replays_skipped",
-        "eventproc_late_total": "late",
-        "eventproc_breaker_openings_total": "breaker_openings",
-    }
-    families = {name: _counter(name, "destination") for name in plain}
-    for engine in engines:
-        name, stats = engine.destination.id, engine.stats
-        delivered.add_metric([name], stats.deliveries)
-        failed.add_metric([name, "rejected"], stats.rejected)
-        for kind, number in stats.failed.items():
-            failed.add_metric([name, kind.value], number)
-        for family, attribute in plain.items():
-            families[family].add_metric([name], getattr(stats, attribute))
-    yield from (delivered, failed, *families.values())
+def _counters(engines: list[Engine]) -> Iterator[Family]:
+    def failures() -> Iterator[Row]:
+        for engine in engines:
+            name, stats = engine.destination.id, engine.stats
+            yield (name, "rejected"), stats.rejected
+            for kind, number in list(stats.failed.items()):  # others deliver in between
+                yield (name, kind.value), number
+
+    def count(name: str, value: Callable[[Engine], int]) -> Family:
+        return _counter(name, ("destination",), (((e.destination.id,), value(e)) for e in engines))
+
+    yield count("eventproc_deliveries_total", lambda e: e.stats.deliveries)
+    yield _counter("eventproc_attempts_failed_total", ("destination", "reason"), failures())
+    yield count("eventproc_dead_letters_total", lambda e: e.stats.dead_lettered)
+    yield count("eventproc_replays_skipped_total", lambda e: e.stats.replays_skipped)
+    yield count("eventproc_late_total", lambda e: e.stats.late)
+    yield count("eventproc_breaker_openings_total", lambda e: e.stats.breaker_openings)
 
 
-def _counter(name: str, *labels: str) -> CounterMetricFamily:
-    return CounterMetricFamily(name.removesuffix("_total"), QUESTIONS[name], labels=labels)
+def _counter(name: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Family:
+    family = CounterMetricFamily(name.removesuffix("_total"), QUESTIONS[name], labels=labels)
+    return Family(family, labels, rows)
 
 
-def _gauge(name: str, engines: list[Engine], value: Callable[[Engine], float]) -> GaugeMetricFamily:
+def _gauge(name: str, engines: list[Engine], value: Callable[[Engine], float]) -> Family:
     family = GaugeMetricFamily(name, QUESTIONS[name], labels=["destination"])
-    for engine in engines:
-        family.add_metric([engine.destination.id], value(engine))
-    return family
+    return Family(family, ("destination",), (((e.destination.id,), value(e)) for e in engines))
 
 
-def _histogram(name: str, observed: list[tuple[Engine, Histogram]]) -> HistogramMetricFamily:
+def _histogram(name: str, engines: list[Engine], observed: Callable[[Engine], Histogram]) -> Family:
     family = HistogramMetricFamily(name, QUESTIONS[name], labels=["destination"])
-    bounds = [*map(str, LATENCY_BUCKETS_SECONDS), "+Inf"]
-    for engine, histogram in observed:
-        cumulative, buckets = 0, []
-        for bound, count in zip(bounds, histogram.counts, strict=True):
-            cumulative += count
-            buckets.append((bound, cumulative))
-        family.add_metric([engine.destination.id], buckets, sum_value=histogram.total_seconds)
-    return family
+    rows = (((e.destination.id,), _buckets(observed(e))) for e in engines)
+    return Family(family, ("destination",), rows)
+
+
+def _buckets(histogram: Histogram) -> Buckets:
+    return Buckets(BUCKET_BOUNDS, tuple(accumulate(histogram.counts)), histogram.total_seconds)
 
 
 def _age_seconds(engine: Engine, now: float) -> float:

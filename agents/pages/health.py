@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from agents.pages.view import View, json_response
 from eventproc.metrics import EventprocCollector, Sources
+
+SLICE_SECONDS: Final = 0.004
+"""Of work on a scrape at a time; a request to a receiver takes the loop about 0.2 ms."""
 
 
 class Live(View):
@@ -35,8 +37,7 @@ class Ready(View):
 class Metrics(View):
     """Everything that is counted, in Prometheus' form.
 
-    With 2,500 destinations that is 9 MB and seconds of work: it stops for the deliveries after each metric,
-    and the text is made in a thread.
+    With 2,500 destinations that is 9 MB of text and 0.2 s of work, and deliveries go on in between.
     """
 
     def __post_init__(self) -> None:
@@ -45,24 +46,24 @@ class Metrics(View):
 
     async def get(self, request: web.Request) -> Any:  # noqa: ARG002 - Faust's signature
         """One scrape."""
-        families = []
-        for family in self.collector.collect():
-            families.append(family)
-            await asyncio.sleep(0)
-        text = await asyncio.to_thread(generate_latest, _Collected(families))
+        body = await in_slices(self.collector.text(), time.perf_counter)
         kind = CONTENT_TYPE_PLAIN_1_0_0.partition(";")[0]
-        return web.Response(body=text, content_type=kind, charset="utf-8")
+        return web.Response(body=body, content_type=kind, charset="utf-8")
 
 
-class _Collected(CollectorRegistry):
-    """A registry of what was collected already."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        super().__init__()
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
+async def in_slices(pieces: Iterable[str], clock: Callable[[], float]) -> bytes:
+    """The pieces as one text; while they are made, everybody else gets a turn every few milliseconds."""
+    slices: list[bytes] = []
+    slice_: list[str] = []
+    began = clock()
+    for piece in pieces:
+        slice_.append(piece)
+        if clock() - began >= SLICE_SECONDS:
+            slices.append("".join(slice_).encode())
+            slice_.clear()
+            await asyncio.sleep(0)
+            began = clock()
+    return b"".join([*slices, "".join(slice_).encode()])
 
 
 def not_ready(app: Any) -> list[str]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agents.pages.health import SLICE_SECONDS, in_slices
 from agents.router import RouterStats
 from eventproc.delivery.engine import Engine
+from eventproc.identifiers import DestinationId
 from eventproc.metrics import QUESTIONS, EventprocCollector, Sources
+from eventproc.outcomes import FailureKind
 from eventproc.routing import ClientMatch
 from tests.fakes.clock import settle
 from tests.fakes.sender import status
@@ -43,21 +49,23 @@ NAMES = {
 }
 
 
-def scrape(engine: Engine, wall: float, *, is_ready: bool = True) -> dict[str, float]:
+def collector(*engines: Engine, wall: float = 0.0, is_ready: bool = True) -> EventprocCollector:
     stats = RouterStats(invalid=3, unbuildable=1)
     stats.matches[ClientMatch.UNKNOWN_CUSTOMER] = 2
     router = SimpleNamespace(stats=stats, partitions={})
-    registry = CollectorRegistry()
     sources = Sources(
-        lambda: [engine],
+        lambda: engines,
         router,
         lambda: {PARTITION: 5}.get,
         lambda: 1.5,
         lambda: wall,
         is_ready=lambda: is_ready,
     )
-    registry.register(EventprocCollector(sources))
-    text = generate_latest(registry).decode()
+    return EventprocCollector(sources)
+
+
+def scrape(engine: Engine, wall: float, *, is_ready: bool = True) -> dict[str, float]:
+    text = "".join(collector(engine, wall=wall, is_ready=is_ready).text())
     return {
         sample.name + "".join(f"[{value}]" for value in sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -105,3 +113,48 @@ async def test_every_metric_is_in_a_scrape() -> None:
     names = {name.partition("[")[0] for name in scrape(world.engine, 0.0)}
     for name in NAMES - {"eventproc_attempt_seconds", "eventproc_delivery_seconds"}:
         assert name in names, name
+
+
+NAMES_OF_ALL_KINDS = ["client.acme.sep24", 'a"b\\c', "a\nb", "é\u2028ß", "{}=,", ""]
+COUNTS = [0, 1, 999_999, 1_000_000, 1_234_567, 2**53, 10**22]
+SECONDS = [0.0, 0.005, 1e-7, 1234567.891, 60.0, 86_400.5]
+
+
+async def test_our_text_is_the_client_s_byte_by_byte() -> None:
+    """Ours is there because the client's takes seconds; it must be no other text."""
+    worlds = [World() for _ in NAMES_OF_ALL_KINDS]
+    for number, (world, name) in enumerate(zip(worlds, NAMES_OF_ALL_KINDS, strict=True)):
+        world.engine.destination = replace(world.engine.destination, id=DestinationId(name))
+        stats = world.engine.stats
+        stats.deliveries = COUNTS[number]
+        stats.failed[FailureKind.TIMEOUT] = COUNTS[-number]
+        stats.attempt_latency.counts[number] = COUNTS[number + 1]
+        for seconds in SECONDS[number:]:
+            stats.delivered(seconds)
+    one = collector(*(world.engine for world in worlds), wall=1_795_500_060.25)
+    registry = CollectorRegistry()
+    registry.register(one)
+    assert "".join(one.text()) == generate_latest(registry).decode()
+    assert "".join(collector().text()).count("# TYPE ") == len(NAMES)
+
+
+async def test_deliveries_go_on_while_a_scrape_is_made() -> None:
+    now, turns = 0.0, 0
+
+    def rows() -> Iterator[str]:
+        nonlocal now
+        for number in range(1000):
+            now += SLICE_SECONDS / 10
+            yield f"{number} é\n"
+
+    async def deliver() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(deliver())
+    text = await in_slices(rows(), lambda: now)
+    other.cancel()
+    assert text.decode() == "".join(f"{number} é\n" for number in range(1000))
+    assert turns >= 90, "a turn for every ten rows"
