@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -44,7 +45,7 @@ class Destinations(Page):
         state, part = query.get("state", ""), query.get("q", "").strip()
         sort = query.get("sort", "")
         found = [
-            describe(engine, highwater, parts.history, now)
+            describe(engine, highwater, parts.history, now) | {"pause": _pause(parts, engine)}
             for id_, engine in parts.engines.items()
             if part.lower() in id_.lower()
         ]
@@ -73,13 +74,12 @@ class OneDestination(Page):
         """Show it."""
         app, parts = self.app, self.app.parts
         engine = _engine(app, id)
-        pause = parts.control.paused.get(engine.destination.id)
         hour = parts.history.last_hour(engine)
         facts = describe(engine, app.highwater(), parts.history, app.desk.wall()) | {
             "endpoint": _without_query(engine.destination.endpoint.url),
             "breaker_openings": engine.stats.breaker_openings,
             "holding_back": engine.is_holding_back,
-            "pause": None if pause is None else {"by": pause.by, "reason": pause.reason, "at": pause.at},
+            "pause": _pause(parts, engine),
             "rates": numbers.rates(engine, parts.history),
             "latency": {
                 "attempt": numbers.latency(engine.stats.attempt_latency),
@@ -104,9 +104,14 @@ class PauseDestination(Page):
     async def post(self, request: web.Request, id: str, what: str) -> Any:  # noqa: A002 - the name in the path
         """Write it to the control topic, then show the destination."""
         engine, form = _engine(self.app, id), await request.post()
+        reason = _note(form.get("reason"))
+        if what == "pause" and not reason:
+            raise web.HTTPBadRequest(
+                text="A pause needs a reason: whoever finds it asks why. Nothing was done."
+            )
         by = _note(form.get("by")) or f"the pages of {self.app.desk.worker_name()}"
         destination = engine.destination.id
-        await self.app.desk.set_paused(destination, what == "pause", by, _note(form.get("reason")))
+        await self.app.desk.set_paused(destination, what == "pause", by, reason)
         log.info("destination.asked", destination=destination, what=what, by=by, address=request.remote)
         path = address("/destinations/", destination)
         return self.see_other(request, f"{path}?asked={what}" if path else "/destinations/", {"asked": what})
@@ -117,6 +122,12 @@ def _engine(app: Any, id_: str) -> Engine:
     if engine is None:
         raise web.HTTPNotFound(text="There is no destination of this name in the configuration.")
     return engine
+
+
+def _pause(parts: Any, engine: Engine) -> dict[str, str] | None:
+    """Who paused it, why and when."""
+    pause = parts.control.paused.get(engine.destination.id)
+    return None if pause is None else asdict(pause)
 
 
 def _errors(engine: Engine) -> list[dict[str, Any]]:

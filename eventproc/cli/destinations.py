@@ -114,6 +114,8 @@ def destination_commands(
     @_as_json
     @click.pass_obj
     def resume(context: CliContext, *, patterns: tuple[str, ...], as_json: bool) -> None:
+        if not reason.strip():
+            raise click.UsageError("--reason is empty: say why, for whoever finds it paused.")
         """End a pause: what waits is delivered, oldest first."""
         settings = load(context)
         cluster = open_cluster(settings)

@@ -220,6 +220,16 @@ def test_what_is_paused_can_be_resumed_after_it_left_the_configuration() -> None
 
     assert run(cluster, "resume", "client.gone.sep6").exit_code == 0
     assert cluster.told[0][0] == [gone]
+def test_nobody_pauses_without_a_reason() -> None:
+    cluster = FakeCluster()
+
+    result = run(cluster, "pause", "callback-api", "--reason", " ")
+
+    assert result.exit_code == 2
+    assert "--reason is empty" in result.stderr
+    assert cluster.told == []
+
+
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ async def test_our_own_form_does_it() -> None:
 async def test_a_script_needs_the_token_alone() -> None:
     async with a_site() as site:
         site.engine()
-        answer = await site.client.post(PAUSE, data={"by": "cron"}, headers=BEARER)
+        answer = await site.client.post(PAUSE, data={"by": "cron", "reason": "nightly"}, headers=BEARER)
         assert answer.status == 200
         assert await answer.json() == {"asked": "pause"}
         again = await site.client.post(PAUSE.replace("pause", "resume"), data={"by": "cron"}, headers=BEARER)
@@ -182,7 +182,7 @@ async def test_a_script_needs_the_token_alone() -> None:
         (b"{}", "application/json", 415),
         (b"--x\r\n\r\n--x--", "multipart/form-data; boundary=x", 415),
         (b"by=x", "text/plain", 415),
-        (b"by=%FF%00", "application/x-www-form-urlencoded", 200),
+        (b"by=%FF%00&reason=%FF%00", "application/x-www-form-urlencoded", 200),
         (b"by=\xff", "application/x-www-form-urlencoded", 400),
         (b"by=x", "application/x-www-form-urlencoded; charset=nonsense", 400),
         (b"by=\xff\xfe", "application/x-www-form-urlencoded; charset=utf-16", 400),
@@ -197,6 +197,21 @@ async def test_forms_are_forms_and_bounded(content: bytes, kind: str, status: in
         )
         assert answer.status == status, await answer.text()
         assert bool(site.pauses) == (status == 200)
+
+
+@pytest.mark.parametrize("fields", [{}, {"reason": ""}, {"reason": " \t"}])
+async def test_nobody_pauses_without_a_reason_and_whoever_resumes_needs_none(fields: dict[str, str]) -> None:
+    async with a_site() as site:
+        site.engine()
+        answer = await site.client.post(PAUSE, data={"by": "ann"} | fields, headers=BEARER)
+        assert answer.status == 400
+        assert "needs a reason" in (await answer.json())["error"]
+        assert not site.pauses
+        await site.log_in()
+        text = await site.html(PAUSE.removesuffix("/pause"))
+        assert re.search(r'<input name="reason"[^>]* required>', text), "nor does a browser send it"
+        resumed = await site.client.post(PAUSE.replace("pause", "resume"), data=fields, headers=BEARER)
+        assert resumed.status == 200
 
 
 async def test_what_an_operator_says_is_bounded() -> None:

@@ -55,6 +55,7 @@ async def test_a_destination_with_hostile_errors_and_pause(text: str) -> None:
         site.app.parts.control._book._paused[engine.destination.id] = Pause(text, text, text)
         page = await look(site, "/destinations/client.acme.sep24")
         assert ("{{ 7 * 7 }}" in page) == ("{{ 7 * 7 }}" in text), "it is text, not a template"
+        await look(site, "/destinations/")
         await site.json("/destinations/client.acme.sep24")
 
 

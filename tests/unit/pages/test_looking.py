@@ -141,6 +141,9 @@ async def test_a_pause_is_shown_with_who_and_why() -> None:
         for word in ("night shift", "INC-7", "2026-11-24 10:00:00", "Resume on every worker"):
             assert word in text
         assert "Pause on every worker" not in text
+        (one,) = await site.json("/destinations/")
+        assert one["pause"] == {"by": "night shift", "reason": "INC-7", "at": "2026-11-24T10:00:00Z"}
+        assert "night shift: INC-7" in await site.html("/destinations/")
 
 
 async def test_a_thousand_destinations_are_searched_sorted_and_cut_into_pages() -> None:
