@@ -59,16 +59,21 @@ _PLAN = re.compile(
 
 
 def replace_measured(text: str, results: Results) -> str:
-    """The document with other numbers.
+    """The document with other numbers; raises as ``replace_between`` does."""
+    return replace_between(text, BEGIN, render(results))
+
+
+def replace_between(text: str, begin_mark: str, content: str) -> str:
+    """The document with other content between ``begin_mark`` and ``END``.
 
     Raises:
         ValueError: it has not both marks.
     """
-    before, begin, rest = text.partition(BEGIN)
+    before, begin, rest = text.partition(begin_mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"the document needs the marks {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{render(results)}\n{END}{after}"
+        raise ValueError(f"the document needs the marks {begin_mark!r} and {END!r}")
+    return f"{before}{begin_mark}\n\n{content}\n{END}{after}"
 
 
 def render(results: Results) -> str:

@@ -87,7 +87,7 @@ class Lab:
         """A worker that is ready; ended at the end, by SIGTERM within a bound or else SIGKILL."""
         worker = WorkerProcess(env, app=app)
         if self.options.uvloop:
-            worker.process.command[_ROOT_OPTIONS_AT:_ROOT_OPTIONS_AT] = ["-L", "uvloop"]
+            use_uvloop(worker)
         worker.start()
         try:
             await worker.wait_ready(READY_SECONDS)
@@ -125,6 +125,11 @@ class Lab:
             file = self.options.results_folder / f"profile-{name}.txt"
             file.write_text(profiles.render(stacks, window.done))
             self.tell(f"profile: {file}")
+
+
+def use_uvloop(worker: WorkerProcess) -> None:
+    """Let it run on uvloop from its next start on."""
+    worker.process.command[_ROOT_OPTIONS_AT:_ROOT_OPTIONS_AT] = ["-L", "uvloop"]
 
 
 class EndOffsets:

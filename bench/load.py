@@ -54,11 +54,11 @@ class Load:
     def value(self, number: int) -> bytes:
         """The record's value, as the platform writes it."""
         transaction = number % max(1, self.events // EVENTS_PER_TRANSACTION)
-        return (
-            _TEMPLATE.replace(_EVENT, self.event_id(number).encode())
-            .replace(_TRANSACTION, b"%08x-0000-4000-9000-%012x" % (self.mark, transaction))
-            .replace(_CUSTOMER, b"00000000-0000-4000-a000-%012x" % (transaction % CUSTOMERS))
-            .replace(_CLIENT, client_name(transaction % self.clients).encode())
+        return event_value(
+            self.event_id(number),
+            f"{self.mark:08x}-0000-4000-9000-{transaction:012x}",
+            f"00000000-0000-4000-a000-{transaction % CUSTOMERS:012x}",
+            client_name(transaction % self.clients),
         )
 
     def source_records(self) -> Iterator[LoadRecord]:
@@ -80,6 +80,16 @@ class Load:
             source = Source("bench", number % SOURCE_PARTITIONS, number // SOURCE_PARTITIONS, now_ms)
             headers = internal_headers(event, source, span=transaction_span(event))
             yield LoadRecord(transaction % partitions, event.lane_key.encode(), event.raw, headers)
+
+
+def event_value(event_id: str, transaction_id: str, customer_id: str, client: str) -> bytes:
+    """One event of a transaction, as the platform writes it."""
+    return (
+        _TEMPLATE.replace(_EVENT, event_id.encode())
+        .replace(_TRANSACTION, transaction_id.encode())
+        .replace(_CUSTOMER, customer_id.encode())
+        .replace(_CLIENT, client.encode())
+    )
 
 
 def client_name(number: int) -> str:

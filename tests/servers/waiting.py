@@ -20,3 +20,12 @@ async def wait_until(
             state = what if isinstance(what, str) else what()
             raise TimeoutError(f"not within {timeout_seconds} s: {state}")
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Pauses for so long, or until the event is set: whether it is."""
+    try:
+        await asyncio.wait_for(event.wait(), max(0.0, seconds))
+    except asyncio.TimeoutError:
+        return False
+    return True
