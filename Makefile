@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format chaos fuzz bench lock lint-deploy sbom audit clean
+.PHONY: install demo test lint format chaos fuzz bench soak lock lint-deploy sbom audit clean
 
 install: $(STAMP)
 
@@ -41,6 +41,11 @@ fuzz: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
+
+# Two hours at half load with restarts and faults; see docs/soak.md. Only `--write-docs` needs the extra.
+soak: $(STAMP)
+	$(BIN)/python -c 'import matplotlib' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[plot]'
+	$(BIN)/python -m bench.soak $(ARGS)
 
 # Resolves for every Python from 3.10 and every platform; needs uv, which `pip install uv` brings. The second file is
 # what the image holds, in the same versions; setuptools only builds it. The third is what `make lint-deploy` needs,
