@@ -12,20 +12,25 @@ How an event stands at a destination, by what was noted last::
        │          └──┼──────────────────────────────────┘
        │             └──────> skipped, as stale
        └──> behind an earlier event of the same transaction, until that is out of the way
+
+Under way, and nothing can start there (``held_up``): held up, by a pause or a breaker. Entries tell nothing
+of either, so that is asked of those who know.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from operator import attrgetter
 from typing import Any, Final
 
 from typing_extensions import assert_never
 
+from eventproc.breaker import BreakerState
 from eventproc.journal_entries import Attempt, DeadLettered, Entry, Invalid, Redriven, Routed, Skipped
+from eventproc.pauses import Pause
 from eventproc.records import Source
 from eventproc.times import iso
 
@@ -40,6 +45,7 @@ class State(enum.Enum):
     WAITING = "waiting"
     BEHIND = "behind"
     UNDER_WAY = "under_way"
+    HELD_UP = "held_up"
     DEAD_LETTERED = "dead_lettered"
     SKIPPED = "skipped"
     UNKNOWN = "unknown"
@@ -50,12 +56,16 @@ class State(enum.Enum):
         return self in {State.DELIVERED, State.DEAD_LETTERED, State.SKIPPED}
 
 
+_OPEN: Final = {State.UNDER_WAY, State.WAITING, State.BEHIND}
+
+
 @dataclass(frozen=True, slots=True)
 class DestinationTimeline:
     """One event at one destination. Attempts are in the order of time.
 
     ``next_try_at`` in the past: due, and held up by a breaker or by a worker's absence. ``behind`` is the id
     of the event that must be out of the way first. ``dead_letter`` is the last one, redriven or not.
+    ``held_by`` is what must end before any request starts there.
     """
 
     destination: str
@@ -65,6 +75,7 @@ class DestinationTimeline:
     behind: str | None = None
     dead_letter: DeadLettered | None = None
     redriven_at: float | None = None
+    held_by: Pause | BreakerState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,25 @@ def fold(lane: str, entries: Iterable[Entry], now: float, reading: Reading) -> T
     )
     events = list(_with_those_behind(events))
     return Timeline(lane, now, reading.since, tuple(events), tuple(_unknown(events, reading)))
+
+
+def held_up(timeline: Timeline, holds: Mapping[str, Pause | BreakerState]) -> Timeline:
+    """The timeline, with what waits at destinations that start nothing now said to wait for that.
+
+    What waits for its next try, or behind another event, keeps its state: it waits for both.
+    """
+
+    def at(one: DestinationTimeline) -> DestinationTimeline:
+        hold = holds.get(one.destination)
+        if hold in {None, BreakerState.CLOSED} or one.state not in _OPEN:
+            return one
+        state = State.HELD_UP if one.state is State.UNDER_WAY else one.state
+        return replace(one, state=state, held_by=hold)
+
+    events = tuple(
+        replace(event, destinations=tuple(map(at, event.destinations))) for event in timeline.events
+    )
+    return replace(timeline, events=events)
 
 
 def iso_time(at: float) -> str:
@@ -260,12 +290,25 @@ def _destination_json(one: DestinationTimeline) -> dict[str, Any]:
         "state": one.state.value,
         "next_try_at": None if one.next_try_at is None else iso_time(one.next_try_at),
         "behind": one.behind,
+        "held_by": _hold_json(one.held_by),
         "redriven_at": None if one.redriven_at is None else iso_time(one.redriven_at),
         "dead_letter": None
         if letter is None
         else {"at": iso_time(letter.at)} | _plain(letter, "reason", "detail", "attempts", "status", "worker"),
         "attempts": [_attempt_json(attempt) for attempt in one.attempts],
     }
+
+
+def _hold_json(hold: Pause | BreakerState | None) -> dict[str, Any] | None:
+    match hold:
+        case None:
+            return None
+        case Pause():
+            return {"what": "pause", **asdict(hold)}
+        case BreakerState():
+            return {"what": "breaker", "state": hold.value}
+        case _:
+            assert_never(hold)
 
 
 def _attempt_json(attempt: Attempt) -> dict[str, Any]:

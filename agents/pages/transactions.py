@@ -9,6 +9,9 @@ from aiohttp import web
 
 from agents.pages.desk import Desk
 from agents.pages.view import Page
+from eventproc.breaker import BreakerState
+from eventproc.pauses import Pause
+from eventproc.timeline import held_up
 
 HOURS: Final = (1, 24, 72, 168)
 WAIT_SECONDS: Final = 30.0
@@ -32,7 +35,14 @@ class Transactions(Page):
             timeline = await desk.read_timeline(lane, hours * 3600.0)
         finally:
             desk.timelines.release()
-        return self.answer(request, "transaction.html", timeline.to_json(), hours=hours, choices=HOURS)
+        facts = held_up(timeline, _holds(self.app.parts)).to_json()
+        return self.answer(request, "transaction.html", facts, hours=hours, choices=HOURS)
+
+
+def _holds(parts: Any) -> dict[str, Pause | BreakerState]:
+    """What starts nothing now: pauses are known to every worker, a breaker to those that deliver there."""
+    breakers = {id_: engine.breaker.state for id_, engine in parts.engines.items() if engine.partitions}
+    return breakers | dict(parts.control.paused)
 
 
 def _hours(asked: str) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timezone
 from typing import Final, Literal, Protocol
 
 import click
 from rich.table import Table
+from typing_extensions import assert_never
 
+from eventproc.breaker import BreakerState
 from eventproc.cli.context import CliContext, ExitCode
 from eventproc.cli.dead_letter_text import fact, printable
 from eventproc.cli.kafka_command import TimeParam, load, plain_console, print_json, quieten, run
 from eventproc.journal_entries import Attempt
-from eventproc.timeline import DestinationTimeline, EventTimeline, State, Timeline, iso_time
+from eventproc.pauses import Pause
+from eventproc.timeline import DestinationTimeline, EventTimeline, State, Timeline, held_up, iso_time
 from eventproc.times import iso
 from settings import Settings
 
@@ -24,6 +28,7 @@ _TEXTS: Final = {
     State.WAITING: "waiting",
     State.BEHIND: "behind",
     State.UNDER_WAY: "under way",
+    State.HELD_UP: "waits",
     State.DEAD_LETTERED: "dead-lettered",
     State.SKIPPED: "skipped, as stale",
     State.UNKNOWN: "not known",
@@ -133,6 +138,23 @@ def _headline(event: EventTimeline) -> Iterator[str]:
 
 
 def _state(one: DestinationTimeline, now: float) -> str:
+    return "; ".join(filter(None, (_stand(one, now), _hold(one))))
+
+
+def _hold(one: DestinationTimeline) -> str:
+    """Why nothing starts there."""
+    match one.held_by:
+        case None:
+            return ""
+        case Pause(by, reason, at):
+            return f"paused by {by} since {at}: {reason}"
+        case BreakerState():
+            return f"breaker {one.held_by.value.replace('_', '-')}"
+        case _:
+            assert_never(one.held_by)
+
+
+def _stand(one: DestinationTimeline, now: float) -> str:
     text = _TEXTS[one.state]
     if one.state is State.BEHIND:
         return f"{text} event {one.behind}"
@@ -161,11 +183,20 @@ def _clock(at: float) -> str:
 
 
 def _kafka(settings: Settings) -> Read:
-    """The real topic; its clients take a while to import."""
-    from eventproc.delivery.timeline_reader import read_timeline  # noqa: PLC0415 - `--help` stays quick
+    """The real topics; their clients take a while to import."""
+    from eventproc.delivery.control import read_paused  # noqa: PLC0415 - `--help` stays quick
+    from eventproc.delivery.timeline_reader import read_timeline  # noqa: PLC0415
+
+    async def read(
+        settings: Settings, lane_key: str, since_seconds: float, within_seconds: float
+    ) -> Timeline:
+        found, paused = await asyncio.gather(
+            read_timeline(settings, lane_key, since_seconds, within_seconds), read_paused(settings)
+        )
+        return held_up(found, {str(id_): pause for id_, pause in paused.items()})
 
     quieten(settings)
-    return read_timeline
+    return read
 
 
 timeline = timeline_command(_kafka)

@@ -101,6 +101,10 @@ async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lo
         assert len(shown["members"]) == 2
 
     await eventproc(tmp_path, env, "destinations", "resume", "callback*")
+    story = json.loads((await eventproc(tmp_path, env, "timeline", "t1", "--json")).stdout)
+    (at_business,) = [one for one in story["events"][0]["destinations"] if one["destination"] == BUSINESS]
+    assert (at_business["state"], at_business["held_by"]["what"]) == ("held_up", "pause")
+    assert at_business["held_by"]["reason"] == reason
     await business_server.wait_for(21, SOON_SECONDS)
     ids = business_server.event_ids()
     assert sorted(filter(None, ids)) == sorted(f"e{number}" for number in range(21)), "each once"

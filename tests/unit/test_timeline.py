@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventproc.breaker import BreakerState
 from eventproc.journal_entries import Attempt, DeadLettered, Entry, Invalid, Redriven, Routed, Skipped
+from eventproc.pauses import Pause
 from eventproc.records import Source
-from eventproc.timeline import DestinationTimeline, Reading, State, Timeline, fold
+from eventproc.timeline import DestinationTimeline, Reading, State, Timeline, fold, held_up
 from tests.unit.test_journal_entries import entries as any_entries
 
 NOW = 1000.0
@@ -94,6 +96,41 @@ def test_a_try_that_is_due_keeps_its_time() -> None:
     assert only(read(routed(), FAILED)).next_try_at == 20
     assert only(read(routed(), FAILED, now=15)).state is State.WAITING
     assert only(read(routed(), FAILED, attempt(21, number=2))).next_try_at is None
+
+
+PAUSE = Pause("ann", "their database moves", "2026-11-24T10:00:00Z")
+OPEN = BreakerState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("entries", "hold", "state", "held_by"),
+    [
+        ([], PAUSE, State.HELD_UP, PAUSE),
+        ([FAILED], OPEN, State.HELD_UP, OPEN),
+        ([FAILED], BreakerState.HALF_OPEN, State.HELD_UP, BreakerState.HALF_OPEN),
+        ([FAILED], BreakerState.CLOSED, State.UNDER_WAY, None),
+        ([attempt(10, status=503, next_try_at=NOW + 1)], PAUSE, State.WAITING, PAUSE),
+        ([attempt(10)], PAUSE, State.DELIVERED, None),
+        ([dead_lettered(11)], OPEN, State.DEAD_LETTERED, None),
+        ([Skipped("t", "e1", source(), 10, W, "replay")], OPEN, State.UNKNOWN, None),
+    ],
+)
+def test_what_cannot_start_says_what_it_waits_for(
+    entries: list[Entry], hold: Pause | BreakerState, state: State, held_by: Pause | BreakerState | None
+) -> None:
+    one = only(held_up(read(routed(), *entries), {W: hold, "another": PAUSE}))
+    assert (one.state, one.held_by) == (state, held_by)
+    assert only(held_up(read(routed(), *entries), {"another": PAUSE})).held_by is None
+
+
+def test_what_is_behind_another_stays_so_and_the_hold_is_in_the_json() -> None:
+    found = held_up(read(routed("e1", 0, W), routed("e2", 1, W)), {W: PAUSE}).to_json()
+    first, second = (event["destinations"][0] for event in found["events"])
+    said = {"what": "pause", "by": "ann", "reason": PAUSE.reason, "at": PAUSE.at}
+    assert (first["state"], first["held_by"]) == ("held_up", said)
+    assert (second["state"], second["behind"], second["held_by"]) == ("behind", "e1", said)
+    (event,) = held_up(read(routed()), {W: OPEN}).to_json()["events"]
+    assert event["destinations"][0]["held_by"] == {"what": "breaker", "state": "open"}
 
 
 def test_the_last_dead_letter_stays_in_sight_after_a_redrive() -> None:

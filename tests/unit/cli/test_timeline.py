@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from eventproc.breaker import BreakerState
 from eventproc.cli.context import CliContext
 from eventproc.cli.main import main
 from eventproc.cli.timeline import timeline_command
 from eventproc.errors import BrokerUnavailableError
 from eventproc.journal_entries import Attempt, DeadLettered, Entry, Invalid, Routed
+from eventproc.pauses import Pause
 from eventproc.records import Source
-from eventproc.timeline import Reading, Timeline, fold
+from eventproc.timeline import Reading, Timeline, fold, held_up
 from settings import Settings
 
 ENV = {
@@ -41,6 +43,7 @@ class FakeRead:
     entries: list[Entry] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     is_away: bool = False
+    holds: dict[str, Pause | BreakerState] = field(default_factory=dict)
     asked: list[tuple[str, float, float]] = field(default_factory=list)
 
     async def __call__(
@@ -49,7 +52,8 @@ class FakeRead:
         self.asked.append((lane_key, round(since_seconds), within_seconds))
         if self.is_away:
             raise BrokerUnavailableError("Kafka at k:9092: no answer in time")
-        return fold(lane_key, self.entries, NOW, Reading(NOW - since_seconds, problems=self.problems))
+        found = fold(lane_key, self.entries, NOW, Reading(NOW - since_seconds, problems=self.problems))
+        return held_up(found, self.holds)
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +96,19 @@ def test_it_says_what_is_behind_what_and_what_was_set_aside() -> None:
     assert "behind event e1" in text
     assert "dead-lettered 11-25 15:51:11, rejected" in text
     assert "under way" in text
+
+
+def test_what_waits_for_a_pause_or_a_breaker_says_so() -> None:
+    read = FakeRead([ROUTED, FAILED._replace(next_try_at=NOW - 1)])
+    read.holds = {
+        "callback-api": Pause("ann", "moves\x1b[2J", "2026-11-24T10:00:00Z"),
+        "client.a.sep24": BreakerState.HALF_OPEN,
+    }
+    text = run(read, "t").stdout
+
+    assert "waits; paused by ann since 2026-11-24T10:00:00Z: moves\\x1b[2J" in text
+    assert "next try is due; breaker half-open" in text
+    assert "under way" not in text
 
 
 def test_an_unreadable_record_is_found_by_its_key_with_its_reason() -> None:

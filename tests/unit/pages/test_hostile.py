@@ -101,7 +101,9 @@ async def test_a_timeline_hostile_in_every_field(text: str) -> None:
         lane = (
             "t" if not text or len(text) > 1000 or text == ".." else text.encode("utf-8", "replace").decode()
         )
-        site.timelines[lane.strip()] = site.timelines[lane] = journal(lane, text, text, f"client.{text}")
+        site.timelines[lane] = [*journal(lane, text, text, f"client.{text}"), *journal(lane, "e2")[:1]]
+        site.timelines[lane.strip()] = site.timelines[lane]
+        site.app.parts.control._book._paused["client.acme.sep24"] = Pause(text, text, text)
         await look(site, f"/transactions/?id={quote(lane)}")
         await site.json(f"/transactions/?id={quote(lane)}")
 

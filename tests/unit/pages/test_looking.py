@@ -242,6 +242,23 @@ async def test_a_timeline_has_every_attempt(path: str) -> None:
             assert word.lower() in text.lower(), word
 
 
+async def test_a_timeline_says_that_an_event_waits_for_a_pause_or_a_breaker() -> None:
+    async with a_site() as site:
+        site.timelines["t1"] = journal("t1")[:1]
+        assert "under way" in await site.html("/transactions/t1")
+        await failing(site, ACME, 6)
+        text = await site.html("/transactions/t1")
+        assert "held up" in text
+        assert "when the breaker lets it: it is open" in text
+        assert "under way" not in text
+        site.app.parts.control._book._paused[ACME] = Pause("ann", "<i>INC-7", "2026-11-24T10:00:00Z")
+        text = await site.html("/transactions/t1")
+        assert "paused by ann, " in text
+        assert "&lt;i&gt;INC-7" in text
+        (event,) = (await site.json("/transactions/t1"))["events"]
+        assert event["destinations"][0]["held_by"]["what"] == "pause"
+
+
 async def test_a_transaction_that_nobody_knows_is_an_empty_page_and_no_error() -> None:
     async with a_site() as site:
         assert "Nothing of it was found in the last 72 h" in await site.html("/transactions/none?hours=72")
