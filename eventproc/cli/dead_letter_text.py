@@ -38,11 +38,15 @@ def details(entry: Entry) -> dict[str, object]:
         "headers": {name: value.decode("utf-8", "replace") for name, value in entry.headers},
         "dead_letter_offset": entry.offset,
     }
+    return shown | value_object(entry.value)
+
+
+def value_object(value: bytes | None) -> dict[str, object]:
+    """A record's value for JSON: ``value``, or ``value_base64`` when it is not UTF-8."""
     try:
-        shown["value"] = None if entry.value is None else entry.value.decode()
+        return {"value": None if value is None else value.decode()}
     except UnicodeDecodeError:
-        shown["value_base64"] = base64.b64encode(entry.value or b"").decode()
-    return shown
+        return {"value_base64": base64.b64encode(value or b"").decode()}
 
 
 def printable(text: str) -> str:

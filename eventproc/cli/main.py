@@ -12,6 +12,7 @@ from eventproc.cli.context import CliContext
 from eventproc.cli.deadletter import deadletter
 from eventproc.cli.destinations import destinations
 from eventproc.cli.doctor import doctor
+from eventproc.cli.invalid import invalid
 from eventproc.cli.listen import listen
 from eventproc.cli.offsets import offsets
 from eventproc.cli.plan import plan
@@ -50,6 +51,7 @@ main.add_command(config)
 main.add_command(deadletter)
 main.add_command(destinations)
 main.add_command(doctor)
+main.add_command(invalid)
 main.add_command(listen)
 main.add_command(offsets)
 main.add_command(plan)
