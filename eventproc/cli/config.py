@@ -6,7 +6,7 @@ import json
 
 import click
 
-from eventproc.cli.context import CliContext, ExitCode, fail, print_warnings
+from eventproc.cli.context import CliContext, ExitCode, fail, mention_warnings, print_warnings
 from eventproc.tracing_extra import missing_extra
 from settings import Settings
 from settings.overview import Entry, overview
@@ -48,7 +48,37 @@ def show(context: CliContext, *, as_json: bool) -> None:
     else:
         for line in _as_lines(entries):
             click.echo(line)
-    print_warnings(settings)
+    mention_warnings(settings)
+
+
+def _verdict(settings: Settings) -> str:
+    """Right may still mean that nobody gets anything, which is rarely what was meant."""
+    count = len(settings.warnings)
+    verdict = "The configuration is right" + (f", with {count} warning{'s'[: count > 1]}" if count else "")
+    if reasons := list(_why_nothing(settings)):
+        return f"{verdict}, but nothing will be delivered, because {', and because '.join(reasons)}."
+    business = settings.event_processor.callback_api_request.enabled
+    if business and settings.origins.get("callback_api.base_url", "default") == "default":
+        url = settings.callback_api.base_url
+        where = f"to the business server unless it is at {url}, the default"
+        return f"{verdict}, but nothing will be delivered {where}, because callback_api.base_url is not set."
+    return f"{verdict}."
+
+
+def _why_nothing(settings: Settings) -> Iterator[str]:
+    processor = settings.event_processor
+    if not settings.events.enabled:
+        yield "events.enabled is false and a worker says so and stops: set EVENTS_ENABLED=true"
+    to_clients = processor.client_status_callback.enabled and any(
+        one.callback_urls for one in settings.clients
+    )
+    if not to_clients and not processor.callback_api_request.enabled:
+        yield (
+            "there is nobody to deliver to: neither event_processor.callback_api_request.enabled "
+            "nor a client with a callback URL"
+        )
+    if settings.delivery.mode == "shadow":
+        yield "delivery.mode is shadow"
 
 
 def _say_who_signs(settings: Settings) -> None:

@@ -47,6 +47,14 @@ def fail(message: str, code: ExitCode) -> NoReturn:
     raise click.exceptions.Exit(int(code))
 
 
+def mention_warnings(settings: Settings) -> None:
+    """That there are some, in one line on standard error; a program that asked for JSON is not told."""
+    count = len(settings.warnings)
+    if count and not click.get_current_context().params.get("as_json"):
+        some = "1 warning" if count == 1 else f"{count} warnings"
+        click.echo(f"{some} about the configuration: see `eventproc config check`.", err=True)
+
+
 def print_warnings(settings: Settings) -> None:
     """One line per warning, to standard error."""
     for warning in settings.warnings:

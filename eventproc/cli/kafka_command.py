@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import click
 from rich.console import Console
 
-from eventproc.cli.context import CliContext, ExitCode, fail, print_warnings
+from eventproc.cli.context import CliContext, ExitCode, fail, mention_warnings
 from eventproc.cli.dead_letter_text import printable
 from eventproc.errors import BrokerRefusedError, BrokerUnavailableError
 from eventproc.times import read_time
@@ -45,7 +45,7 @@ class TimeParam(click.ParamType):
 def load(context: CliContext) -> Settings:
     """The settings; a warning can be a misspelt topic prefix, which would show nothing."""
     settings = context.load()
-    print_warnings(settings)
+    mention_warnings(settings)
     return settings
 
 

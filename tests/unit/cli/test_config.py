@@ -102,6 +102,19 @@ def test_show_has_every_key_and_each_client_with_origins_and_masks_secrets() -> 
 
     text = run("config", "show", env=env)
     as_json = run("config", "show", "--json", env=env)
+@pytest.mark.parametrize(
+    "command", [["config", "show"], ["send-example", "--type", "quote_created", "--dry-run"]]
+)
+@pytest.mark.parametrize(("extra", "some"), [({}, "1 warning"), ({"DELIVERY_X": "1"}, "2 warnings")])
+def test_elsewhere_warnings_take_one_line_and_in_json_none(
+    command: list[str], extra: dict[str, str], some: str
+) -> None:
+    env = {"EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true", "TOPICS_PARTITION": "3"} | extra
+    assert run(*command, env=env).stderr == f"{some} about the configuration: see `eventproc config check`.\n"
+    assert run(*command, "--json", env=env).stderr == ""
+    assert run(*command, env={"EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true"}).stderr == ""
+
+
 
     shown = json.loads(as_json.stdout)
     assert {key for key in all_keys() if not key.startswith("clients.")} <= set(shown)
