@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import click
 
@@ -26,12 +27,7 @@ def check(context: CliContext) -> None:
     _check_tracing(settings)
     print_warnings(settings)
     _say_who_signs(settings)
-    if not settings.events.enabled:
-        click.echo("events.enabled is false: a worker says so and stops. Set EVENTS_ENABLED=true.", err=True)
-    count = len(settings.warnings)
-    click.echo(
-        "The configuration is right" + (f", with {count} warning{'s'[: count > 1]}." if count else ".")
-    )
+    click.echo(_verdict(settings))
 
 
 @config.command()

@@ -17,6 +17,13 @@ SEED = "SAX3AH622R2XT6DXWWSRIDCMMUCCMATBZ5U6XKJWDO7M2EJUBFC3AW5X"
 WALLET = '[{"name": "lobstr", "type": "noncustodial", "domain": "lobstr.co", "callback_url": "https://lobstr.co/cb"}]'
 
 
+SERVED = {
+    "EVENTS_ENABLED": "true",
+    "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true",
+    "CALLBACK_API_BASE_URL": "http://business.example.com",
+}
+
+
 @pytest.fixture(autouse=True)
 def _apart_from_any_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -30,7 +37,7 @@ def test_check_of_a_right_configuration_exits_with_0() -> None:
     result = run(
         "config",
         "check",
-        env={"EVENTS_ENABLED": "true", "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true"},
+        env=SERVED,
     )
 
     assert result.exit_code == 0
@@ -50,17 +57,62 @@ def test_check_says_when_the_signing_key_changes_and_to_which() -> None:
     assert change in said.splitlines()
 
 
-def test_check_says_that_a_worker_would_stop_at_once() -> None:
-    assert "EVENTS_ENABLED=true" in run("config", "check").stderr
+@pytest.mark.parametrize(
+    ("changes", "because"),
+    [
+        ({"EVENTS_ENABLED": "false"}, ["events.enabled is false"]),
+        ({"EVENTS_ENABLED": ""}, ["events.enabled is false"]),
+        ({"EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "false"}, ["there is nobody to deliver to"]),
+        ({"DELIVERY_MODE": "shadow"}, ["delivery.mode is shadow"]),
+        (
+            {"EVENTS_ENABLED": "false", "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "false"},
+            ["events.enabled is false", "there is nobody to deliver to"],
+        ),
+    ],
+)
+def test_the_verdict_says_that_nothing_will_be_delivered_and_why(
+    changes: dict[str, str], because: list[str]
+) -> None:
+    result = run("config", "check", env=SERVED | changes)
+
+    assert result.exit_code == 0
+    (verdict,) = result.stdout.splitlines()
+    assert "The configuration is right" in verdict
+    assert "but nothing will be delivered, because " in verdict
+    assert all(reason in verdict for reason in because)
+
+
+def test_the_verdict_says_where_the_business_server_is_looked_for_when_nobody_said_where() -> None:
+    env = {name: value for name, value in SERVED.items() if name != "CALLBACK_API_BASE_URL"}
+
+    said = run("config", "check", env=env).stdout
+
+    assert "nothing will be delivered to the business server unless it is at http://localhost:8081" in said
+    assert "callback_api.base_url is not set" in said
+    wallets = {"SECRET_SEP10_SIGNING_SEED": SEED, "CLIENTS_VALUE": WALLET, "EVENTS_ENABLED": "true"}
+    assert "localhost" not in run("config", "check", env=wallets).stdout, "that server is off"
 
 
 def test_check_prints_warnings_and_still_exits_with_0() -> None:
-    result = run("config", "check", env={"TOPICS_PARTITION": "3", "DELIVERY_X": "1"})
+    result = run("config", "check", env=SERVED | {"TOPICS_PARTITION": "3", "DELIVERY_X": "1"})
 
     assert result.exit_code == 0
     assert result.stdout == "The configuration is right, with 2 warnings.\n"
     assert "warning: TOPICS_PARTITION" in result.stderr
     assert "TOPICS_PARTITIONS?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["config", "show"], ["send-example", "--type", "quote_created", "--dry-run"]]
+)
+@pytest.mark.parametrize(("extra", "some"), [({}, "1 warning"), ({"DELIVERY_X": "1"}, "2 warnings")])
+def test_elsewhere_warnings_take_one_line_and_in_json_none(
+    command: list[str], extra: dict[str, str], some: str
+) -> None:
+    env = {"EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true", "TOPICS_PARTITION": "3"} | extra
+    assert run(*command, env=env).stderr == f"{some} about the configuration: see `eventproc config check`.\n"
+    assert run(*command, "--json", env=env).stderr == ""
+    assert run(*command, env={"EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true"}).stderr == ""
 
 
 def test_check_prints_every_problem_and_exits_with_2() -> None:
@@ -102,19 +154,6 @@ def test_show_has_every_key_and_each_client_with_origins_and_masks_secrets() -> 
 
     text = run("config", "show", env=env)
     as_json = run("config", "show", "--json", env=env)
-@pytest.mark.parametrize(
-    "command", [["config", "show"], ["send-example", "--type", "quote_created", "--dry-run"]]
-)
-@pytest.mark.parametrize(("extra", "some"), [({}, "1 warning"), ({"DELIVERY_X": "1"}, "2 warnings")])
-def test_elsewhere_warnings_take_one_line_and_in_json_none(
-    command: list[str], extra: dict[str, str], some: str
-) -> None:
-    env = {"EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true", "TOPICS_PARTITION": "3"} | extra
-    assert run(*command, env=env).stderr == f"{some} about the configuration: see `eventproc config check`.\n"
-    assert run(*command, "--json", env=env).stderr == ""
-    assert run(*command, env={"EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true"}).stderr == ""
-
-
 
     shown = json.loads(as_json.stdout)
     assert {key for key in all_keys() if not key.startswith("clients.")} <= set(shown)
