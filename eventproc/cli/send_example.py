@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 EPILOG: Final = """\b
 Exit codes:
   0  published, or every endpoint answered 2xx
-  1  it would not reach the client, the endpoint did not take it, or the topic is not there
+  1  it would not reach the client, the endpoint did not take it, the topic is not there, or there is
+     nobody to ask and no --yes
   2  wrong configuration or usage
   3  Kafka did not answer"""
 
@@ -65,7 +66,7 @@ Exit codes:
     help="The anchor's topic, for the workers; or signed and POSTed from here, past Kafka.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask; a script must give it to publish to the topic.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.pass_obj
 def send_example(
@@ -81,16 +82,25 @@ def send_example(
     if dry_run:
         _show_plan(plan, destinations, to=to, as_json=as_json)
         return
-    if not yes and not as_json and to == "topic" and sys.stdin.isatty():
-        where = ", ".join(dict.fromkeys(id_ for one in plan for id_ in one.destinations)) or "nobody"
-        click.confirm(
-            f"Publish {len(plan)} to {settings.topics.source}, for {printable(where)}?", abort=True, err=True
-        )
+    if not yes and to == "topic":
+        _ask(settings, plan)
     quieten(settings)
     if to == "topic":
         _publish(settings, plan, as_json=as_json)
     else:
         _post(settings, plan, destinations, as_json=as_json)
+
+
+def _ask(settings: Settings, plan: Sequence[Planned]) -> None:
+    """The topic is the anchor's own: a script, which nobody can ask, says ``--yes`` beforehand."""
+    topic = settings.topics.source
+    if not sys.stdin.isatty():
+        fail(
+            f"There is no terminal to ask whether to publish to {topic}: nothing was. Give --yes.",
+            ExitCode.CHECK_FAILED,
+        )
+    where = ", ".join(dict.fromkeys(id_ for one in plan for id_ in one.destinations)) or "nobody"
+    click.confirm(f"Publish {len(plan)} to {topic}, for {printable(where)}?", abort=True, err=True)
 
 
 def _plan(settings: Settings, asked: dict[str, Any], count: int, to: str) -> list[Planned]:

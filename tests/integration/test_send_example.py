@@ -90,7 +90,7 @@ async def test_json_tells_where_kafka_put_them(
 ) -> None:
     env = kafka_env(embedded_broker, names, wallet_server)
     await embedded_broker.create_topics({names.source: 1})
-    result = await run(env, "--client", "exchange", "--transaction", "t1", "--count", "3", "--json")
+    result = await run(env, "--client", "exchange", "--transaction", "t1", "--count", "3", "--yes", "--json")
     assert result.exit_code == 0, result.output
     examples = json.loads(result.stdout)["examples"]
     assert [one["published"] for one in examples] == [
@@ -104,6 +104,19 @@ async def test_json_tells_where_kafka_put_them(
         one["subject"] == "t1" and one["destinations"] == ["client.exchange.sep31"] for one in examples
     )
     assert json.loads(records[0].value or b"")["transaction"]["creator"]["account"] == ACCOUNT
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+async def test_a_script_publishes_nothing_without_saying_yes(
+    embedded_broker: EmbeddedBroker, names: Names, more: tuple[str, ...]
+) -> None:
+    await embedded_broker.create_topics({names.source: 1})
+    env = environment(bootstrap=embedded_broker.bootstrap, names=names)
+    result = await run(env, "--client", "lobstr", *more)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "Give --yes" in result.stderr
+    assert await embedded_broker.read_all(names.source) == []
 
 
 async def test_a_topic_that_is_not_there_is_said(embedded_broker: EmbeddedBroker, names: Names) -> None:
