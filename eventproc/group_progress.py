@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from eventproc.breaker import BreakerState
 from eventproc.identifiers import DestinationId
 from eventproc.pauses import Pause
 from eventproc.watermark import MetadataError, decode_metadata
@@ -31,7 +32,7 @@ class DestinationStatus:
 
     ``lag`` counts its records that are not done; ``oldest_ms`` is when the anchor published the oldest of
     them, in ms since the epoch. ``dead_letters`` is None when there were too many to count; ``partitions`` is
-    0 as long as nobody has made the topic.
+    0 as long as nobody has made the topic. ``breaker`` is the workers' worst, None when it is not known.
     """
 
     id: DestinationId
@@ -41,6 +42,22 @@ class DestinationStatus:
     oldest_ms: int | None
     pause: Pause | None
     dead_letters: int | None
+    breaker: BreakerState | None = None
+
+    @property
+    def state(self) -> str | None:
+        """``paused``, else how its breaker stands; None when that is not known."""
+        if self.pause is not None:
+            return "paused"
+        return None if self.breaker is None else self.breaker.value
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A worker that was asked for its breakers; ``problem`` says why it did not tell them."""
+
+    url: str
+    problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,7 @@ class ClusterStatus:
     members: list[Member] | None
     source_lag: int
     destinations: list[DestinationStatus]
+    asked: list[Asked] = field(default_factory=list)
 
 
 def remaining(begin: int, end: int, committed: int | None, metadata: str) -> Remaining:

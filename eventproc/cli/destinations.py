@@ -1,4 +1,4 @@
-"""``eventproc destinations``: how they stand, pause, resume. From Kafka alone, so for all workers."""
+"""``eventproc destinations``: how they stand, pause, resume; from Kafka, so for all workers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import contextlib
 import getpass
 import socket
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Group
@@ -42,8 +43,8 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object
 class Cluster(Protocol):
     """All workers, as the commands see them: through Kafka."""
 
-    async def status(self, topics: Mapping[DestinationId, str]) -> ClusterStatus:
-        """How these destinations stand."""
+    async def status(self, topics: Mapping[DestinationId, str], workers: Sequence[str] = ()) -> ClusterStatus:
+        """How these destinations stand; their breakers are asked of ``workers``, else of the group's."""
         ...
 
     async def paused(self) -> Mapping[DestinationId, Pause]:
@@ -68,21 +69,37 @@ def destination_commands(
     @click.argument("patterns", metavar="[ID|GLOB]...", nargs=-1)
     @click.option("--json", "as_json", is_flag=True, help="A JSON object; with --watch one line each time.")
     @click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+    @click.option(
+        "--worker",
+        "workers",
+        multiple=True,
+        metavar="URL",
+        help="Whom to ask for breakers, like http://10.0.0.3:8088; may be repeated. Default: the group's.",
+    )
     @click.pass_obj
-    def status(context: CliContext, *, patterns: tuple[str, ...], as_json: bool, watch: bool) -> None:
-        """Show lag, age of the oldest undelivered event, pauses and dead letters, and the workers.
+    def status(
+        context: CliContext,
+        *,
+        patterns: tuple[str, ...],
+        as_json: bool,
+        watch: bool,
+        workers: tuple[str, ...],
+    ) -> None:
+        """Show state, lag, age of the oldest undelivered event, pauses and dead letters, and the workers.
 
         A destination is named by its id, by what it is below (client.acme) or by a glob (client.*.sep24).
+        All of it is Kafka's, but the state of a breaker: that the workers' pages tell.
         """
+        _check_urls(workers)
         settings = load(context)
         topics = {id_: one.topic for id_, one in build_destinations(settings).items()}
         chosen = {id_: topics[id_] for id_ in _choose(patterns, topics)}
         cluster = open_cluster(settings)
         if not watch:
-            _print_status(run(cluster.status(chosen)), as_json=as_json)
+            _print_status(run(cluster.status(chosen, workers)), as_json=as_json)
             return
         with contextlib.suppress(KeyboardInterrupt):  # the way out, and no failure
-            _watch(lambda: run(cluster.status(chosen)), wait, as_json=as_json)
+            _watch(lambda: run(cluster.status(chosen, workers)), wait, as_json=as_json)
 
     @destinations.command(epilog=EPILOG)
     @_names
@@ -97,6 +114,8 @@ def destination_commands(
 
         Requests in flight end as they do. Events wait in their topic and nothing is lost, restarts included.
         """
+        if not reason.strip():
+            raise click.UsageError("--reason is empty: say why, for whoever finds it paused.")
         settings = load(context)
         cluster = open_cluster(settings)
         chosen = _choose(patterns, list(build_destinations(settings)))
@@ -114,8 +133,6 @@ def destination_commands(
     @_as_json
     @click.pass_obj
     def resume(context: CliContext, *, patterns: tuple[str, ...], as_json: bool) -> None:
-        if not reason.strip():
-            raise click.UsageError("--reason is empty: say why, for whoever finds it paused.")
         """End a pause: what waits is delivered, oldest first."""
         settings = load(context)
         cluster = open_cluster(settings)
@@ -132,6 +149,17 @@ def destination_commands(
             click.echo(printable(told or f"{id_} was not paused"))
 
     return destinations
+
+
+def _check_urls(workers: Sequence[str]) -> None:
+    for one in workers:
+        try:
+            parts = urlsplit(one)
+            is_right = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
+        except ValueError:
+            is_right = False
+        if not is_right:
+            raise click.UsageError(f"--worker {printable(one)} is no URL like http://10.0.0.3:8088.")
 
 
 def _choose(patterns: Collection[str], known: Collection[DestinationId]) -> list[DestinationId]:
@@ -165,6 +193,7 @@ def _status_object(status: ClusterStatus, now: float) -> dict[str, Any]:
         "group": status.group,
         "members": None if status.members is None else [asdict(member) for member in status.members],
         "source_lag": status.source_lag,
+        "workers_asked": [asdict(one) for one in status.asked],
         "destinations": [_destination_object(one, now) for one in status.destinations],
     }
 
@@ -172,6 +201,7 @@ def _status_object(status: ClusterStatus, now: float) -> dict[str, Any]:
 def _destination_object(one: DestinationStatus, now: float) -> dict[str, Any]:
     return {
         "id": one.id,
+        "state": one.state,
         "topic": one.topic,
         "partitions": one.partitions,
         "lag": one.lag,
@@ -184,19 +214,25 @@ def _destination_object(one: DestinationStatus, now: float) -> dict[str, Any]:
 
 def _status_text(status: ClusterStatus, now: float) -> Group:
     table = Table(box=None, pad_edge=False)
-    for title in ("DESTINATION", "LAG", "OLDEST", "DEAD LETTERS", "PAUSED"):
+    for title in ("DESTINATION", "STATE", "LAG", "OLDEST", "DEAD LETTERS", "PAUSED"):
         right = title in {"LAG", "OLDEST", "DEAD LETTERS"}
         table.add_column(title, overflow="fold", justify="right" if right else "left")
     for one in status.destinations:
         age = _age_seconds(one, now)
         table.add_row(
             printable(one.id),
+            (one.state or "not known").replace("_", "-"),
             str(one.lag) if one.partitions else "no topic yet",
             "-" if age is None else span(age),
             "many" if one.dead_letters is None else str(one.dead_letters),
             "-" if one.pause is None else _because(one.pause),
         )
-    return Group(table, Text(_group_line(status)))
+    silent = [
+        Text(printable(f"breakers of the worker at {one.url} are not known: {one.problem}; see --worker"))
+        for one in status.asked
+        if one.problem is not None
+    ]
+    return Group(table, Text(_group_line(status)), *silent)
 
 
 def _group_line(status: ClusterStatus) -> str:
@@ -231,11 +267,13 @@ class _Kafka:
         self._settings = settings
         quieten(settings)
 
-    async def status(self, topics: Mapping[DestinationId, str]) -> ClusterStatus:
+    async def status(self, topics: Mapping[DestinationId, str], workers: Sequence[str] = ()) -> ClusterStatus:
         """As ``Cluster``."""
         from eventproc.delivery.cluster_status import read_status  # noqa: PLC0415
+        from eventproc.delivery.worker_pages import with_breakers  # noqa: PLC0415
 
-        return await read_status(self._settings, topics)
+        found = await read_status(self._settings, topics)
+        return await with_breakers(self._settings, found, workers)
 
     async def paused(self) -> Mapping[DestinationId, Pause]:
         """As ``Cluster``."""

@@ -90,8 +90,10 @@ async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lo
     assert [await gauge(worker, "eventproc_paused") for worker in workers] == [1, 1]
     assert business_server.event_ids() == ["e0"], "nothing meanwhile, and no burst at the starts"
 
-    shown = json.loads((await eventproc(tmp_path, env, "destinations", "status", "--json")).stdout)
+    asked = [part for worker in workers for part in ("--worker", worker.url)]
+    shown = json.loads((await eventproc(tmp_path, env, "destinations", "status", "--json", *asked)).stdout)
     business, wallet = shown["destinations"]
+    assert (business["state"], wallet["state"]) == ("paused", "closed")
     assert (business["lag"], wallet["lag"], business["partitions"]) == (20, 0, 4)
     assert business["paused"].pop("at").startswith("20")
     assert business["paused"] == {"by": "ann", "reason": reason}
@@ -99,12 +101,12 @@ async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lo
     assert wallet["paused"] is wallet["oldest_undelivered_at"] is None
     if broker.keeps_data:
         assert len(shown["members"]) == 2
-
-    await eventproc(tmp_path, env, "destinations", "resume", "callback*")
     story = json.loads((await eventproc(tmp_path, env, "timeline", "t1", "--json")).stdout)
     (at_business,) = [one for one in story["events"][0]["destinations"] if one["destination"] == BUSINESS]
     assert (at_business["state"], at_business["held_by"]["what"]) == ("held_up", "pause")
     assert at_business["held_by"]["reason"] == reason
+
+    await eventproc(tmp_path, env, "destinations", "resume", "callback*")
     await business_server.wait_for(21, SOON_SECONDS)
     ids = business_server.event_ids()
     assert sorted(filter(None, ids)) == sorted(f"e{number}" for number in range(21)), "each once"

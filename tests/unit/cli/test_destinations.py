@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 from click.testing import CliRunner, Result
 
+from eventproc.breaker import BreakerState
 from eventproc.cli.context import CliContext
 from eventproc.cli.destinations import destination_commands
 from eventproc.cli.main import main
 from eventproc.errors import BrokerUnavailableError
-from eventproc.group_progress import ClusterStatus, DestinationStatus, Member
+from eventproc.group_progress import Asked, ClusterStatus, DestinationStatus, Member
 from eventproc.identifiers import DestinationId
 from eventproc.pauses import Pause
 from tests.servers.anchor_env import anchor_env, noncustodial_client
@@ -36,18 +37,20 @@ class FakeCluster:
     lag: int = 0
     oldest_ms: int | None = None
     dead_letters: int | None = 0
+    breaker: BreakerState | None = None
     is_away: bool = False
 
-    async def status(self, topics: Mapping[DestinationId, str]) -> ClusterStatus:
+    async def status(self, topics: Mapping[DestinationId, str], workers: Sequence[str] = ()) -> ClusterStatus:
         if self.is_away:
             raise BrokerUnavailableError("Kafka at k:9092: \x1b[2J no answer in time")
         self.asked.append(list(topics))
         one = (self.partitions, self.lag, self.oldest_ms)
         found = [
-            DestinationStatus(id_, topic, *one, self.pauses.get(id_), self.dead_letters)
+            DestinationStatus(id_, topic, *one, self.pauses.get(id_), self.dead_letters, self.breaker)
             for id_, topic in topics.items()
         ]
-        return ClusterStatus("eventproc", self.members, 3, found)
+        answers = [Asked(url, "no answer\x1b[2J in time") for url in workers]
+        return ClusterStatus("eventproc", self.members, 3, found, answers)
 
     async def paused(self) -> Mapping[DestinationId, Pause]:
         if self.is_away:
@@ -90,7 +93,7 @@ def test_the_options_of_each_command_are_what_scripts_rely_on() -> None:
         for name, command in destination_commands(lambda _settings: FakeCluster()).commands.items()
     }
     assert options == {
-        "status": ["--json", "--watch"],
+        "status": ["--json", "--watch", "--worker"],
         "pause": ["--by", "--json", "--reason"],
         "resume": ["--json"],
     }
@@ -99,13 +102,14 @@ def test_the_options_of_each_command_are_what_scripts_rely_on() -> None:
 def test_status_is_a_table_of_all_with_the_workers_below() -> None:
     now = time.time()
     cluster = FakeCluster({WALLET: PAUSE}, lag=7, oldest_ms=int(now * 1000) - 7_300_000, dead_letters=2)
+    cluster.breaker = BreakerState.CLOSED
 
     result = run(cluster, "status")
 
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["DESTINATION", "LAG", "OLDEST", "DEAD", "LETTERS", "PAUSED"]
-    assert lines[1].split() == ["callback-api", "7", "2h", "1m", "2", "-"]
+    assert lines[0].split() == ["DESTINATION", "STATE", "LAG", "OLDEST", "DEAD", "LETTERS", "PAUSED"]
+    assert lines[1].split() == ["callback-api", "closed", "7", "2h", "1m", "2", "-"]
     wallet = next(line for line in lines if line.startswith(WALLET))
     assert wallet.rstrip().endswith("by ann\\x1b[2J since 2026-11-25T10:00:00Z: their database\\nmoves"), (
         "nothing of it is obeyed by the terminal"
@@ -119,8 +123,44 @@ def test_status_says_what_it_does_not_know() -> None:
 
     lines = run(cluster, "status", "callback-api").stdout.splitlines()
 
-    assert lines[1].split() == ["callback-api", "no", "topic", "yet", "-", "many", "-"]
+    assert lines[1].split() == ["callback-api", "not", "known", "no", "topic", "yet", "-", "many", "-"]
     assert "does not tell" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("breaker", "pause", "text", "state"),
+    [
+        (BreakerState.OPEN, None, "open", "open"),
+        (BreakerState.HALF_OPEN, None, "half-open", "half_open"),
+        (BreakerState.OPEN, PAUSE, "paused", "paused"),
+        (None, PAUSE, "paused", "paused"),
+        (None, None, "not", None),
+    ],
+)
+def test_the_state_is_the_pause_else_the_breaker_s(
+    breaker: BreakerState | None, pause: Pause | None, text: str, state: str | None
+) -> None:
+    cluster = FakeCluster({} if pause is None else {BUSINESS: pause})
+    cluster.breaker = breaker
+
+    assert run(cluster, "status", "callback-api").stdout.splitlines()[1].split()[1] == text
+    (one,) = json.loads(run(cluster, "status", "callback-api", "--json").stdout)["destinations"]
+    assert one["state"] == state
+
+
+def test_a_worker_that_does_not_tell_is_named() -> None:
+    arguments = ("status", "callback-api", "--worker", "http://10.0.0.3:8088")
+
+    text = run(FakeCluster(), *arguments).stdout
+    told = json.loads(run(FakeCluster(), *arguments, "--json").stdout)
+
+    assert "worker at http://10.0.0.3:8088 are not known: no answer\\x1b[2J in time" in text
+    assert told["workers_asked"] == [{"url": "http://10.0.0.3:8088", "problem": "no answer\x1b[2J in time"}]
+
+
+@pytest.mark.parametrize("url", ["10.0.0.3:8088", "ftp://x", "http://", "http://h:99999", "http://["])
+def test_a_worker_is_named_by_its_url(url: str) -> None:
+    assert run(FakeCluster(), "status", "--worker", url).exit_code == 2
 
 
 def test_status_as_json_has_the_same_for_programs() -> None:
@@ -134,10 +174,12 @@ def test_status_as_json_has_the_same_for_programs() -> None:
         "group": "eventproc",
         "members": [{"client_id": "eventproc", "host": "10.0.0.7"}],
         "source_lag": 3,
+        "workers_asked": [],
     }
     assert abs(one.pop("oldest_undelivered_seconds") - (time.time() - oldest_ms / 1000)) < 60
     assert one == {
         "id": WALLET,
+        "state": "paused",
         "topic": "eventproc.client.acme.sep24",
         "partitions": 8,
         "lag": 7,
@@ -176,6 +218,16 @@ def test_pause_tells_all_workers_who_and_why() -> None:
     assert WALLET in ids
     assert BUSINESS not in ids
     assert result.stdout.splitlines() == [f"paused {id_}" for id_ in ids]
+
+
+def test_nobody_pauses_without_a_reason() -> None:
+    cluster = FakeCluster()
+
+    result = run(cluster, "pause", "callback-api", "--reason", " ")
+
+    assert result.exit_code == 2
+    assert "--reason is empty" in result.stderr
+    assert cluster.told == []
 
 
 def test_who_pauses_is_whoever_is_logged_in_unless_told() -> None:
@@ -220,16 +272,6 @@ def test_what_is_paused_can_be_resumed_after_it_left_the_configuration() -> None
 
     assert run(cluster, "resume", "client.gone.sep6").exit_code == 0
     assert cluster.told[0][0] == [gone]
-def test_nobody_pauses_without_a_reason() -> None:
-    cluster = FakeCluster()
-
-    result = run(cluster, "pause", "callback-api", "--reason", " ")
-
-    assert result.exit_code == 2
-    assert "--reason is empty" in result.stderr
-    assert cluster.told == []
-
-
 
 
 @pytest.mark.parametrize(
