@@ -30,6 +30,13 @@ Exit codes:
   2  wrong configuration or usage, or a file that cannot be read
   3  Kafka did not answer"""
 
+EXPORT_EPILOG: Final = """\b
+Exit codes:
+  0  printed
+  1  there is nothing to print
+  2  wrong configuration or usage
+  3  Kafka did not answer"""
+
 Read: TypeAlias = Callable[[Settings], Coroutine[Any, Any, list[SentRequest]]]
 """Gives what shadow workers wrote; ``read_shadow``."""
 
@@ -49,15 +56,19 @@ def shadow_commands(read: Read) -> click.Group:
     def shadow() -> None:
         """See what a worker with delivery.mode: shadow would have sent, and compare it."""
 
-    @shadow.command()
+    @shadow.command(epilog=EXPORT_EPILOG)
     @_windowed
     @click.pass_obj
     def export(context: CliContext, /, **options: Any) -> None:
-        """Print each request as a line of JSON, which `shadow diff` reads, too. Secrets are masked."""
+        """Print each request as a line of JSON, for `shadow diff --here`. Secrets are masked."""
         settings = as_shadow(context.load())
         chosen = _chosen(settings, options["patterns"])
-        for request in _within(run(read(settings)), options, chosen):
+        everything = run(read(settings))
+        requests = _within(everything, options, chosen)
+        for request in requests:
             print_json(request.to_json(), indent=None)
+        if not requests:
+            fail(_why_none(settings, len(everything)), ExitCode.CHECK_FAILED)
 
     @shadow.command(epilog=EPILOG)
     @click.argument(
@@ -132,6 +143,16 @@ def _chosen(settings: Settings, patterns: Sequence[str]) -> list[DestinationId] 
         return choose(patterns, list(build_destinations(settings)))
     except UnknownNameError as error:
         fail(printable(str(error)), ExitCode.USAGE)
+
+
+def _why_none(settings: Settings, count: int) -> str:
+    if count:
+        where = printable(settings.topics.requests)
+        return f"None of the {count} requests in {where} fits --since, --until and --destination."
+    return (
+        f"Topic {printable(settings.topics.requests)} is not there, or has no records: "
+        "a worker with delivery.mode: shadow makes and fills it."
+    )
 
 
 def _read_file(path: Path) -> list[SentRequest]:

@@ -119,6 +119,24 @@ def test_what_export_prints_can_be_compared_without_kafka() -> None:
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(
+    ("made", "options", "said"),
+    [
+        (False, (), "Topic eventproc.shadow.requests is not there, or has no records"),
+        (True, ("--since", "2030-01-01"), "requests in eventproc.shadow.requests fits --since"),
+        (True, ("--destination", "client.other"), "requests in eventproc.shadow.requests fits --since"),
+    ],
+)
+def test_an_export_of_nothing_says_so_and_ends_with_1(
+    made: bool, options: tuple[str, ...], said: str
+) -> None:
+    _, here = both_sides()
+    result = run(here if made else [], "export", *options)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+
+
 def test_a_window_and_a_destination_are_of_both_sides() -> None:
     there, here = both_sides()
     early = [replace(one, at=AT - timedelta(hours=2)) for one in [*there[:3], *there[5:7]]]
