@@ -16,6 +16,7 @@ from eventproc.cli.shadow_report import print_report
 from eventproc.destination_patterns import UnknownNameError, choose
 from eventproc.identifiers import DestinationId
 from eventproc.shadow.capture import CaptureError, read_capture
+from eventproc.shadow.records import is_masked
 from eventproc.shadow.request import SentRequest
 from settings import Settings
 from settings.shadow import as_shadow
@@ -77,7 +78,7 @@ def shadow_commands(read: Read) -> click.Group:
     @click.option(
         "--here",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="What `shadow export` printed, in place of the topic.",
+        help="What a shadow worker would have sent, as `shadow export` printed it, in place of the topic.",
     )
     @_windowed
     @click.option(
@@ -98,8 +99,11 @@ def shadow_commands(read: Read) -> click.Group:
     ) -> None:
         """Compare captured requests with what a shadow worker would have sent.
 
-        CAPTURES are files of JSON lines or HAR. Bodies are compared member by member, signatures and tokens
-        verified, order checked for each transaction. What is known to differ is counted with its reason.
+        CAPTURES are what the Anchor Platform did send: files of JSON lines or HAR, all taken together. The
+        other side is the topic of the shadow workers or, with --here, what `shadow export` printed of it.
+
+        Bodies are compared member by member, the captured signatures and tokens verified, order checked for
+        each transaction. What is known to differ is counted with its reason.
         """
         settings = as_shadow(context.load())
         report = _compare(settings, read, captures, options)
@@ -125,7 +129,7 @@ def _compare(settings: Settings, read: Read, captures: Sequence[Path], options: 
 
     chosen = _chosen(settings, options["patterns"])
     rules = build_rules(settings, options["ignored"], options["ignored_urls"])
-    captured = [request for path in captures for request in _read_file(path)]
+    captured = [request for path in captures for request in _read_captured(path)]
     made = run(read(settings)) if options["here"] is None else _read_file(options["here"])
     there = captured
     if chosen is not None:
@@ -153,6 +157,22 @@ def _why_none(settings: Settings, count: int) -> str:
         f"Topic {printable(settings.topics.requests)} is not there, or has no records: "
         "a worker with delivery.mode: shadow makes and fills it."
     )
+
+
+def _read_captured(path: Path) -> list[SentRequest]:
+    """What was sent, tokens and all; what ``shadow export`` printed has none, and is the other side."""
+    found = _read_file(path)
+    masked = sum(is_masked(request) for request in found)
+    if masked:
+        fail(
+            printable(
+                f"{path}: secrets are masked in {masked} of {len(found)} requests, as `shadow export` does "
+                f"it. Such a file is what a shadow worker would have sent: give it by --here {path}, and as "
+                "CAPTURES what the Anchor Platform sent, with its tokens, which are verified."
+            ),
+            ExitCode.USAGE,
+        )
+    return found
 
 
 def _read_file(path: Path) -> list[SentRequest]:

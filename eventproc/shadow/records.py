@@ -68,6 +68,11 @@ def read_shadow_record(headers: Iterable[tuple[str, bytes]], value: bytes | None
     )
 
 
+def is_masked(request: SentRequest) -> bool:
+    """Whether ``shadow_record`` has masked a secret of it."""
+    return any(value.endswith(MASK) for value in (request.headers or {}).values())
+
+
 def _masked(name: str, value: str) -> str:
     if name.lower() in SHOWN_HEADERS:
         return value

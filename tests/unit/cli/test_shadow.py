@@ -15,6 +15,7 @@ from eventproc.cli.shadow import shadow_commands
 from eventproc.errors import BrokerUnavailableError
 from eventproc.identifiers import DestinationId
 from eventproc.shadow.diff import NOT_ITS_OWN
+from eventproc.shadow.records import read_shadow_record, shadow_record
 from eventproc.shadow.request import SentRequest
 from settings import Settings
 from tests.golden.recorded import SECRET
@@ -135,6 +136,21 @@ def test_an_export_of_nothing_says_so_and_ends_with_1(
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--here", "captured.jsonl")])
+def test_an_export_taken_for_a_capture_is_said_and_not_compared(options: tuple[str, ...]) -> None:
+    there, here = both_sides()
+    captured(there)
+    written = [shadow_record(one, AT) for one in here]
+    made = [one for _, value, headers in written if (one := read_shadow_record(headers, value)) is not None]
+    Path("here.jsonl").write_text(run(made, "export").stdout, "utf-8")
+    result = run(here, "diff", "here.jsonl", *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "here.jsonl: secrets are masked in" in result.stderr
+    assert "give it by --here here.jsonl" in result.stderr
+    assert run(None, "diff", "captured.jsonl", "--here", "here.jsonl", *UNKNOWN_MEMBERS).exit_code == 0
 
 
 def test_a_window_and_a_destination_are_of_both_sides() -> None:
