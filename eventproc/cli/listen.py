@@ -26,7 +26,7 @@ from eventproc.times import iso
 from settings import Settings
 
 if TYPE_CHECKING:
-    from eventproc.cli.listener import Arrival, Listener, Tally
+    from eventproc.cli.listener import Arrival, Listener, Probe, Tally
 
 _MARKS: Final = {True: "RIGHT", False: "WRONG", None: "unchecked"}
 _STYLES: Final = {True: "green", False: "bold red", None: "yellow"}
@@ -77,15 +77,17 @@ Ctrl-C ends it, with a summary. Exit codes:
 def listen(context: CliContext, /, *, port: int, bind: str, as_json: bool, **options: Any) -> None:
     """Receive callbacks here, verify and show them.
 
-    What is not right is answered 401. Without --key, --stellar-toml, --jwt-secret-file or --api-key-file, the
-    configuration's own signing seed and callback_api.auth are taken, if it has them.
+    What is not right is answered 401. OPTIONS and HEAD are probes, shown and not counted. Without --key,
+    --stellar-toml, --jwt-secret-file or --api-key-file, the configuration's own signing seed and
+    callback_api.auth are taken, if it has them.
     """
     from eventproc.cli.listener import Behaviour, Listener  # noqa: PLC0415 - `eventproc --help` stays quick
 
     judge = _judge(context, options)
     behaviour = Behaviour(options["answer"], options["fail_rate"], options["delay"])
-    report = _print_json if as_json else _Screen(Console(highlight=False, markup=False, emoji=False)).show
-    listener = Listener(judge, behaviour, report, random.random)
+    screen = _Screen(Console(highlight=False, markup=False, emoji=False))
+    report, report_probe = (_print_json, _print_probe) if as_json else (screen.show, screen.show_probe)
+    listener = Listener(judge, behaviour, report, report_probe, random.random)
     try:
         asyncio.run(_serve(listener, bind, port, lambda at: _announce(at, bind, judge, as_json=as_json)))
     except OSError as error:
@@ -174,8 +176,8 @@ class _Screen:
 
     def show(self, arrival: Arrival) -> None:
         """One request."""
+        at = _clock(arrival.at)
         verdict = arrival.verdict
-        at = datetime.fromtimestamp(arrival.at, timezone.utc).strftime("%H:%M:%S")
         head = f"#{arrival.number}  {at}  {arrival.method} {arrival.path}  event {arrival.event_id or '-'}"
         self._print("")
         self._print(head, "bold")
@@ -191,8 +193,28 @@ class _Screen:
         else:
             click.echo(body)
 
+    def show_probe(self, probe: Probe) -> None:
+        """Somebody asked whether we are there."""
+        self._print("")
+        self._print(
+            f"{_clock(probe.at)}  {probe.method} {probe.path}  a probe, as of `eventproc doctor`: not counted"
+        )
+
     def _print(self, line: str, style: str | None = None) -> None:
         self._console.print(printable(line), style=style, soft_wrap=True)
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%H:%M:%S")
+
+
+def _print_probe(probe: Probe) -> None:
+    _print_line({"probe": _request(probe)})
+
+
+def _request(one: Arrival | Probe) -> dict[str, object]:
+    at = iso(datetime.fromtimestamp(one.at, timezone.utc))
+    return {"at": at, "method": one.method, "path": one.path}
 
 
 def _print_json(arrival: Arrival) -> None:
@@ -200,9 +222,7 @@ def _print_json(arrival: Arrival) -> None:
     _print_line(
         {
             "number": arrival.number,
-            "at": iso(datetime.fromtimestamp(arrival.at, timezone.utc)),
-            "method": arrival.method,
-            "path": arrival.path,
+            **_request(arrival),
             "event_id": arrival.event_id,
             "redriven": arrival.redriven,
             "came_before": arrival.is_repeated,

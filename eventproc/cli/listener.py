@@ -18,6 +18,8 @@ from eventproc.signed_text import EVENT_ID_HEADER
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 REFUSAL: Final = 401
 FAILURE: Final = 503
+PROBES: Final = frozenset({"OPTIONS", "HEAD"})
+"""Methods that ask whether somebody is there, as ``eventproc doctor`` does; a callback is a POST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,16 @@ class Arrival:
     body: bytes = field(repr=False)
     verdict: Verdict
     answer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A request that brings nothing, and is neither right nor wrong."""
+
+    at: float
+    """Seconds since the epoch."""
+    method: str
+    path: str
 
 
 @dataclass(slots=True)
@@ -74,6 +86,7 @@ class Listener:
         judge: what requests are checked with.
         behaviour: how to answer.
         report: called with each arrival, before it is answered.
+        report_probe: the same with each probe.
         chance: a number from 0 up to 1, for ``fail_rate``.
     """
 
@@ -82,12 +95,14 @@ class Listener:
         judge: Judge,
         behaviour: Behaviour,
         report: Callable[[Arrival], None],
+        report_probe: Callable[[Probe], None],
         chance: Callable[[], float],
     ) -> None:
         self.tally = Tally()
         self._judge = judge
         self._behaviour = behaviour
         self._report = report
+        self._report_probe = report_probe
         self._chance = chance
         self._seen = SeenEvents()
         self._count = 0
@@ -106,8 +121,11 @@ class Listener:
         await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
-        body = await request.read()
         now = time.time()
+        if request.method in PROBES:
+            self._report_probe(Probe(now, request.method, request.path_qs))
+            return web.Response(status=204, headers={"Allow": "POST, OPTIONS, HEAD"})
+        body = await request.read()
         # A body that fits nothing takes a second of trying.
         verdict = await asyncio.to_thread(self._judge.judge, request.headers, body, now)
         self._count += 1

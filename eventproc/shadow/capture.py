@@ -77,10 +77,9 @@ _FORMS = "Give JSON lines as of `eventproc listen --json` or `eventproc shadow e
 
 
 def _is_remark(entry: Any) -> bool:
-    """What ``listen --json`` prints first and last."""
-    return (
-        isinstance(entry, dict) and len(entry) == 1 and not entry.keys().isdisjoint({"listening", "summary"})
-    )
+    """What ``listen --json`` prints first and last, and of probes."""
+    remarks = {"listening", "probe", "summary"}
+    return isinstance(entry, dict) and len(entry) == 1 and not entry.keys().isdisjoint(remarks)
 
 
 def _guarded(read: Any, entry: Any, where: str) -> SentRequest:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from click.testing import CliRunner
 
@@ -23,6 +24,7 @@ from eventproc.cli.main import main
 from eventproc.delivery.sender import HttpSender
 from eventproc.destinations import Endpoint
 from eventproc.outcomes import Response
+from eventproc.shadow.capture import read_capture
 from settings import load_settings
 from tests.servers.anchor_env import CALLBACK_SECRET, TEST_PUBLIC_KEY, TEST_SEED
 from tests.servers.ports import LOOPBACK, free_port
@@ -109,6 +111,28 @@ async def test_it_verifies_shows_and_sums_up(tmp_path: Path) -> None:
         "5 requests: 2 right, 3 wrong (unknown 1, too_old 1, header_missing 1), 1 that came before; "
         "answered 2 times 200, 3 times 401"
     )
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+async def test_a_probe_is_named_so_and_not_counted(tmp_path: Path, options: tuple[str, ...]) -> None:
+    async with listening(tmp_path, "--key", TEST_PUBLIC_KEY, "--fail-rate", "1", *options) as listener:
+        async with aiohttp.ClientSession() as session:
+            for method in ("OPTIONS", "HEAD"):
+                async with session.request(method, f"{listener.url}cb/sep24?a=%1B") as response:
+                    assert response.status == 204
+        assert (await listener.post(listener.signed())).status == 503
+        assert await listener.interrupt() == 0
+        text = listener.process.log_text()
+    if options:
+        probes = [line["probe"] for line in listener.lines if "probe" in line]
+        assert [probe["method"] for probe in probes] == ["OPTIONS", "HEAD"]
+        (summary,) = [line["summary"] for line in listener.lines if "summary" in line]
+        assert (summary["right"], summary["wrong"], summary["answers"]) == (1, 0, {"503": 1})
+        (request,) = read_capture(text, "captured")
+        assert request.url == "/cb/sep24", "a capture may hold probes, too"
+    else:
+        assert text.count("a probe, as of `eventproc doctor`: not counted") == 2
+        assert "1 requests: 1 right, 0 wrong; answered 1 times 503" in text
 
 
 async def test_json_is_one_object_a_line(tmp_path: Path) -> None:
