@@ -72,7 +72,7 @@ def _unchecked(why: str) -> Verdict:
 def _judge_secret(secret: SharedSecret, value: str | None, now: float) -> Verdict:
     if value is None:
         wrong = (
-            "header_missing",
+            "missing_header",
             f"there is no {secret.header} header",
             "look at what the anchor is set to send",
         )
@@ -97,7 +97,7 @@ def _wrong_token(value: str, secret: SharedSecret, now: float) -> tuple[str, str
     scheme, _, token = value.partition(" ")
     if scheme != "Bearer":
         return (
-            "header_malformed",
+            "malformed_header",
             f"{secret.header} is not of the form Bearer <jwt>",
             "pass the header on unchanged",
         )
@@ -115,7 +115,7 @@ def _wrong_token(value: str, secret: SharedSecret, now: float) -> tuple[str, str
         return "key", "the token is signed with another secret", "give both sides the same secret"
     except jwt.InvalidTokenError as error:
         return (
-            "header_malformed",
+            "malformed_header",
             f"the token is none that the anchor makes: {error}",
             "look at who sends this",
         )

@@ -94,7 +94,7 @@ def diagnose(evidence: Evidence, now: float, tolerance_seconds: float = TOLERANC
         tolerance_seconds: how far the signature's time may be from ``now``.
     """
     if evidence.header is None:
-        return Diagnosis((finding(Cause.HEADER_MISSING, "there is no Signature header"),))
+        return Diagnosis((finding(Cause.MISSING_HEADER, "there is no Signature header"),))
     reading = read_leniently(evidence.header)
     if isinstance(reading, Finding):
         return Diagnosis((reading,))

@@ -10,8 +10,8 @@ from typing import Final
 class Cause(enum.Enum):
     """Whose side to look at."""
 
-    HEADER_MISSING = "header_missing"
-    HEADER_MALFORMED = "header_malformed"
+    MISSING_HEADER = "missing_header"
+    MALFORMED_HEADER = "malformed_header"
     SIGNATURE_ENCODING = "signature_encoding"
     TOO_OLD = "too_old"
     IN_THE_FUTURE = "in_the_future"
@@ -34,9 +34,9 @@ class Finding:
 
 
 _WAYS_OUT: Final = {
-    Cause.HEADER_MISSING: "look at the headers as they reach you: a proxy may drop Signature; "
+    Cause.MISSING_HEADER: "look at the headers as they reach you: a proxy may drop Signature; "
     "and is this request the anchor's at all?",
-    Cause.HEADER_MALFORMED: "pass the value of Signature as it came: t=<unix seconds>, s=<base64>",
+    Cause.MALFORMED_HEADER: "pass the value of Signature as it came: t=<unix seconds>, s=<base64>",
     Cause.SIGNATURE_ENCODING: "look at what rewrites the header on its way: the anchor writes s as plain "
     "base64 with its padding (A-Z a-z 0-9 + / =)",
     Cause.TOO_OLD: "compare this clock with NTP; verify at the door, before any queue; "

@@ -41,7 +41,7 @@ def read_leniently(header: str) -> Reading | Finding:
     if time is None or value is None:
         missing = " and ".join(name for name, found in (("t=", time), ("s=", value)) if found is None)
         return finding(
-            Cause.HEADER_MALFORMED, f"the header has no usable {missing}" if header else "the header is empty"
+            Cause.MALFORMED_HEADER, f"the header has no usable {missing}" if header else "the header is empty"
         )
     timestamp = int(time[1])
     for what, decode in _DECODERS:
@@ -49,7 +49,7 @@ def read_leniently(header: str) -> Reading | Finding:
         if signature is not None:
             return Reading(timestamp, signature, tuple(_form_findings(timestamp, what)))
     return finding(
-        Cause.HEADER_MALFORMED,
+        Cause.MALFORMED_HEADER,
         f"s= holds no 64 bytes of signature, in no encoding tried: {len(value[1].strip())} characters, "
         "where base64 has 88; it may be cut short",
     )
@@ -59,10 +59,10 @@ def _form_findings(timestamp: int, encoding: str | None) -> Iterator[Finding]:
     if encoding is not None:
         yield finding(Cause.SIGNATURE_ENCODING, f"s= is {encoding}, not plain base64")
     if timestamp >= _MILLISECONDS:
-        yield finding(Cause.HEADER_MALFORMED, "t= is in milliseconds, not in seconds")
+        yield finding(Cause.MALFORMED_HEADER, "t= is in milliseconds, not in seconds")
     if encoding is None and timestamp < _MILLISECONDS:
         yield finding(
-            Cause.HEADER_MALFORMED, "the header says the right things in another form than t=…, s=…"
+            Cause.MALFORMED_HEADER, "the header says the right things in another form than t=…, s=…"
         )
 
 

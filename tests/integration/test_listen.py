@@ -108,7 +108,7 @@ async def test_it_verifies_shows_and_sums_up(tmp_path: Path) -> None:
     assert '"n": 1.10' in text
     assert "\x1b" not in text
     assert text.rstrip().splitlines()[-1] == (
-        "5 requests: 2 right, 3 wrong (unknown 1, too_old 1, header_missing 1), 1 that came before; "
+        "5 requests: 2 right, 3 wrong (unknown 1, too_old 1, missing_header 1), 1 that came before; "
         "answered 2 times 200, 3 times 401"
     )
 

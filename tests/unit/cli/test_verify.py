@@ -117,7 +117,7 @@ def test_the_header_may_stand_in_a_file(content: str, code: int) -> None:
     given = ("--body-file", "body", "--host", HOST, "--key", TEST_PUBLIC_KEY, "--at", str(NOW))
     result = run("--header-file", "headers", *given)
     assert result.exit_code == code, result.output
-    assert ("header_missing" in result.stdout) is bool(code)
+    assert ("missing_header" in result.stdout) is bool(code)
 
 
 def test_a_header_with_its_name_is_understood() -> None:

@@ -7,6 +7,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from eventproc.auth.stellar_signature import StellarSignature
 from eventproc.events import Event, decode
 from eventproc.payloads import BUILDERS, client_target
 from eventproc.payloads import Sep as PayloadSep
+from eventproc.receiver import Reason
 from eventproc.receiver.body_variants import body_variants
 from eventproc.receiver.diagnose import Cause, Diagnosis, Evidence, NamedKey, diagnose
 from tests.golden.recorded import CONTEXT, load_samples
@@ -55,6 +57,14 @@ def judged(
 
 def causes(diagnosis: Diagnosis) -> list[Cause]:
     return [finding.cause for finding in diagnosis.findings]
+
+
+def test_a_cause_has_one_name_and_receivers_find_it_in_their_page() -> None:
+    alike = {cause.value for cause in Cause} & {reason.value for reason in Reason}
+    assert alike == {"missing_header", "malformed_header", "too_old", "in_the_future"}
+    page = (Path(__file__).parents[3] / "docs/receiving.md").read_text("utf-8")
+    for name in [*Cause, *Reason]:
+        assert f"`{name.value}`" in page, name
 
 
 def test_what_is_right_has_no_findings() -> None:
@@ -103,7 +113,7 @@ def test_an_old_callback_with_another_mistake_shows_both() -> None:
 
 def test_no_header_at_all() -> None:
     diagnosis = diagnose(Evidence(None, SENT, HOST, [NamedKey(ACCOUNT)]), NOW)
-    assert causes(diagnosis) == [Cause.HEADER_MISSING]
+    assert causes(diagnosis) == [Cause.MISSING_HEADER]
 
 
 def _changed(change: Callable[[str, str], str]) -> str:
@@ -114,9 +124,9 @@ def _changed(change: Callable[[str, str], str]) -> str:
 @pytest.mark.parametrize(
     ("value", "cause", "said"),
     [
-        (_changed(lambda t, s: f"s={s}, t={t}"), Cause.HEADER_MALFORMED, "another form"),
-        (_changed(lambda t, s: f"Signature: t={t}; s={s}"), Cause.HEADER_MALFORMED, "another form"),
-        (_changed(lambda t, s: f't="{t}", s="{s}"'), Cause.HEADER_MALFORMED, "another form"),
+        (_changed(lambda t, s: f"s={s}, t={t}"), Cause.MALFORMED_HEADER, "another form"),
+        (_changed(lambda t, s: f"Signature: t={t}; s={s}"), Cause.MALFORMED_HEADER, "another form"),
+        (_changed(lambda t, s: f't="{t}", s="{s}"'), Cause.MALFORMED_HEADER, "another form"),
         (_changed(lambda t, s: f"t={t}, s={s.rstrip('=')}"), Cause.SIGNATURE_ENCODING, "without its padding"),
         (
             _changed(lambda t, s: f"t={t}, s={base64.b64decode(s).hex()}"),
@@ -149,7 +159,7 @@ def test_a_plus_that_became_a_space_and_percent_escapes_are_told() -> None:
     value, body = _with_plus_and_slash()
     assert causes(judged(body, value=value.replace("+", " "))) == [Cause.SIGNATURE_ENCODING]
     escaped = value.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
-    assert causes(judged(body, value=escaped)) == [Cause.HEADER_MALFORMED]
+    assert causes(judged(body, value=escaped)) == [Cause.MALFORMED_HEADER]
 
 
 @pytest.mark.parametrize(
@@ -165,14 +175,14 @@ def test_a_plus_that_became_a_space_and_percent_escapes_are_told() -> None:
 )
 def test_a_header_that_says_too_little_is_told(value: str, said: str) -> None:
     diagnosis = judged(value=value)
-    assert causes(diagnosis) == [Cause.HEADER_MALFORMED]
+    assert causes(diagnosis) == [Cause.MALFORMED_HEADER]
     assert said in diagnosis.findings[0].what
 
 
 def test_milliseconds_are_told_and_not_taken_for_the_far_future() -> None:
     signed = StellarSignature(SEED, HOST).headers(SENT, NOW * 1000)["Signature"]
     diagnosis = judged(value=signed)
-    assert causes(diagnosis) == [Cause.HEADER_MALFORMED]
+    assert causes(diagnosis) == [Cause.MALFORMED_HEADER]
     assert "milliseconds" in diagnosis.findings[0].what
 
 
