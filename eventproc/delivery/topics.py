@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.topics_just_made import topics_just_made
 from eventproc.errors import EventprocError
 from settings import Settings
 
@@ -87,6 +88,7 @@ async def declare_topics(settings: Settings, plans: list[TopicPlan]) -> list[str
     try:
         existing = set(await admin.list_topics())
         missing = [plan for plan in plans if plan.name not in existing]
+        topics_just_made.expect(plan.name for plan in missing)
         replication = settings.topics.replication_factor or await _default_replication(admin)
         for start in range(0, len(missing), DECLARE_AT_ONCE):
             chunk = missing[start : start + DECLARE_AT_ONCE]
