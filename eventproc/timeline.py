@@ -205,7 +205,7 @@ def _destination(name: str, history: list[Entry], now: float) -> DestinationTime
         elif isinstance(entry, DeadLettered):
             stands = replace(stands, state=State.DEAD_LETTERED, dead_letter=entry, next_try_at=None)
         elif isinstance(entry, Redriven):
-            stands = replace(stands, state=State.UNDER_WAY, redriven_at=entry.at, next_try_at=None)
+            stands = _after_redrive(stands, entry)
         elif isinstance(entry, Skipped):
             stands = _after_skip(stands, entry, is_first=entry is history[0])
         elif isinstance(entry, (Routed, Invalid)):
@@ -225,6 +225,13 @@ def _after_attempt(stands: DestinationTimeline, attempt: Attempt) -> Destination
     if stands.state is State.DEAD_LETTERED:
         return stands
     return replace(stands, state=State.UNDER_WAY, next_try_at=None)
+
+
+def _after_redrive(stands: DestinationTimeline, redriven: Redriven) -> DestinationTimeline:
+    """Whoever redrives has another clock than who delivers: attempts of the copy may seem to come before."""
+    if stands.state is not State.DEAD_LETTERED:
+        return replace(stands, redriven_at=redriven.at)
+    return replace(stands, state=State.UNDER_WAY, redriven_at=redriven.at)
 
 
 def _after_skip(stands: DestinationTimeline, skipped: Skipped, *, is_first: bool) -> DestinationTimeline:

@@ -1,8 +1,9 @@
 """Python's search for reference cycles, set for a process that makes hardly any.
 
-What an event leaves is freed by counting references. By default the search runs every 700 new objects, and now
-and then walks everything: a fifth to a quarter of a delivery's CPU (measured, see docs/performance.md). What
-lives as long as the worker, which is most of it with a thousand destinations, need not be walked at all.
+What an event leaves is freed by counting references. By default the search runs every 700 new objects, and
+now and then walks everything: a fifth to a quarter of a delivery's CPU (measured; docs/performance.md).
+What lives as long as the worker, which is most of it with a thousand destinations, need not be walked at
+all.
 """
 
 from __future__ import annotations

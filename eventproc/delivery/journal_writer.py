@@ -40,6 +40,7 @@ from eventproc.outcomes import Delivered, Failed, Rejected
 from eventproc.records import Headers, Source, read_origin
 from eventproc.redrive import Entry as DeadLetterEntry
 from eventproc.routing import Route
+from eventproc.times import read_time
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc.timeline")
@@ -167,11 +168,12 @@ class JournalWriter(Service):
         at = _cut(self._wall())
         self._note(Skipped(job.lane, job.origin.event_id, job.origin.source, at, destination, why))
 
-    def redriven(self, letter: DeadLetterEntry) -> None:
-        """An operator has sent a dead letter again."""
+    def redriven(self, letter: DeadLetterEntry, mark: str) -> None:
+        """An operator has sent a dead letter again; ``mark`` says when that began, before any attempt."""
         source = read_origin(letter.headers).source
-        at = _cut(self._wall())
-        self._note(Redriven(letter.lane, letter.event_id, source, at, letter.destination))
+        began = read_time(mark)
+        at = self._wall() if began is None else began.timestamp()
+        self._note(Redriven(letter.lane, letter.event_id, source, _cut(at), letter.destination))
 
     def _note(self, entry: Entry) -> None:
         entries = self._entries

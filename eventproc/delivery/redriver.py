@@ -84,7 +84,7 @@ class Redriver:
                     await sending()
                     return
                 async with JournalWriter(self._settings, producer) as journal:
-                    await sending(sent=journal.redriven)
+                    await sending(sent=partial(journal.redriven, mark=plan.at))
 
 
 async def send_all(

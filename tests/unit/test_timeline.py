@@ -75,6 +75,19 @@ FAILED = attempt(10, status=503, next_try_at=20)
         ([attempt(10, status=422), dead_lettered(11)], State.DEAD_LETTERED),
         ([attempt(10, status=422, seconds=5), dead_lettered(11)], State.DEAD_LETTERED),
         ([dead_lettered(11), Redriven("t", "e1", source(), 12, W)], State.UNDER_WAY),
+        # The copy's attempts, by a clock that is behind that of the redrive.
+        (
+            [dead_lettered(9), attempt(10, redriven="2026"), Redriven("t", "e1", source(), 12, W)],
+            State.DELIVERED,
+        ),
+        (
+            [
+                dead_lettered(9),
+                attempt(10, status=500, next_try_at=NOW + 1, redriven="2026"),
+                Redriven("t", "e1", source(), 12, W),
+            ],
+            State.WAITING,
+        ),
         ([dead_lettered(11), attempt(13, redriven="2026")], State.DELIVERED),
         ([dead_lettered(11), attempt(13, status=500, next_try_at=NOW + 1, redriven="2026")], State.WAITING),
         ([dead_lettered(11), attempt(13, redriven="2026"), dead_lettered(14)], State.DEAD_LETTERED),

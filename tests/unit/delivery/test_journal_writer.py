@@ -13,10 +13,11 @@ from eventproc.delivery import journal_writer
 from eventproc.delivery.inbound import Job
 from eventproc.delivery.journal import Timing
 from eventproc.delivery.journal_writer import BUFFER_ENTRIES, BUNDLE_ENTRIES, STOP_SECONDS, JournalWriter
-from eventproc.identifiers import DestinationId
+from eventproc.identifiers import DestinationId, EventId, LaneKey
 from eventproc.journal_entries import DROPPED, Attempt, partition_of
 from eventproc.outcomes import Delivered, Failed, FailureKind, Rejected
 from eventproc.records import read_origin
+from eventproc.redrive import Entry
 from settings import load_settings
 from tests.fakes.attempts_topic import FakeAttemptsTopic
 from tests.fakes.records import record
@@ -65,6 +66,20 @@ def told_dropped(topic: FakeAttemptsTopic) -> dict[int, int]:
             int(value) for name, value in headers if name == DROPPED
         )
     return told
+
+
+async def test_a_redrive_is_noted_from_its_beginning(topic: FakeAttemptsTopic) -> None:
+    """Not from when it is noted, which is after the copy's first attempt."""
+    journal = writer(topic)
+    headers = record(0, "t1").headers
+    letter = Entry(
+        *(0, b"", EventId("e1"), "", WALLET, LaneKey("t1"), "rejected", "", None, None, b"", None, None, b""),
+        headers=list(headers),
+    )
+    journal.redriven(letter, "2026-11-24T10:00:00.250Z")
+    await journal.on_stop()
+    (noted,) = topic.entries("t1")
+    assert (noted.at, noted.destination) == (1795514400.25, WALLET)
 
 
 async def test_many_entries_share_a_record_and_each_is_where_its_lane_belongs(
