@@ -19,6 +19,7 @@ from agents.live import LiveConfiguration, agent_name, build_configuration, warn
 from agents.pages import add_pages
 from agents.router import Router, RouterTopics
 from agents.sink import feed
+from eventproc.delivery.assignor import Assignor
 from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.control import Control
 from eventproc.delivery.customer_directory import CustomerDirectory
@@ -44,6 +45,8 @@ from eventproc.delivery.signing_key_watch import SigningKeyWatch
 from eventproc.delivery.topics import plan_topics
 from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
 from eventproc.destinations import Destination, build_destinations
+from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
+from eventproc.destinations.model import topic_name
 from eventproc.destinations.routes import build_routing_table
 from eventproc.doctor.findings import State
 from eventproc.doctor.signing_key import home_domains, judge_signing_key
@@ -175,6 +178,10 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> Eventp
             plans = plan_topics(settings, sorted(destination_topics))
             await preflight(settings, plans, app.conf.web_bind, app.conf.web_port)
 
+    class ConfiguredAssignor(Assignor):
+        record_max_bytes = consumer.group_record_max_bytes
+        wide_topics = frozenset({settings.topics.source, topic_name(settings.topics.prefix, BUSINESS_SERVER)})
+
     app = EventprocApp(
         settings.topics.consumer_group,
         broker=servers,
@@ -190,7 +197,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> Eventp
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=STREAM_BUFFER_RECORDS,
         stream_wait_empty=False,
-        table_standby_replicas=0,  # else Faust assigns as its tables need it: 4 partitions as 2, 2, 0
+        table_standby_replicas=1,  # there are no tables: this alone makes Faust ask its PartitionAssignor
         topic_disable_leader=True,
         topic_allow_declare=False,
         store="memory://",
@@ -205,6 +212,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> Eventp
         web_bind=settings.web.host,
         logging_config=None,
         Worker=ConfiguredWorker,
+        PartitionAssignor=ConfiguredAssignor,
     )
     return app
 

@@ -18,4 +18,5 @@ class ConsumerSettings(Section):
     max_poll_records: Annotated[int, Field(ge=1, le=500)]
     fetch_max_wait_milliseconds: Annotated[int, Field(ge=1, le=1500)]
     group_instance_id: Text | None
+    group_record_max_bytes: Annotated[int, Field(ge=4096, le=2**30)]
     connect_attempts_seconds: Seconds

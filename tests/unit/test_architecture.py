@@ -96,6 +96,7 @@ def test_only_the_modules_named_for_it_touch_the_insides_of_faust_and_aiokafka()
     touching = {str(path) for path in _modules() if inner.search(path.read_text("utf-8"))}
     assert touching == {
         "eventproc/delivery/aiokafka_internals.py",
+        "eventproc/delivery/assignor.py",
         "eventproc/delivery/faust_internals.py",
         "eventproc/delivery/faust_subscription.py",
     }

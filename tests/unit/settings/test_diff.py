@@ -51,6 +51,7 @@ NEEDS_RESTART = {
     "consumer.max_poll_records",
     "consumer.fetch_max_wait_milliseconds",
     "consumer.group_instance_id",
+    "consumer.group_record_max_bytes",
     "consumer.connect_attempts_seconds",
     "web.host",
     "web.port",
