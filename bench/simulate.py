@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 
 import click
 
 from bench.document import SCALE_FILE
-from bench.rebalance import Group, Pause, measure_assignment, rebalance
+from bench.rebalance import ASSIGNORS, Group, Pause, measure_assignment, rebalance
 from bench.simulation import Layout, Outcome, Scenario, simulate
 
 ILL = ((0.0, 0.0), (0.05, 0.0), (0.2, 0.0), (0.0, 0.2))
@@ -24,20 +25,28 @@ GROUPS = {
     "shared: 1 topic of 2,048 partitions, 107 workers": Group(1, 2048, 107),
 }
 
-MEASURED_GROUPS = (Group(1000, 2, 4), Group(2500, 2, 4), Group(10_000, 1, 20), Group(1, 2048, 107))
+MEASURED_GROUPS = (
+    Group(1000, 2, 4),
+    Group(2500, 2, 4),
+    Group(5000, 8, 8),
+    Group(10_000, 1, 20),
+    Group(1, 2048, 107),
+)
 
 
 @click.command()
 @click.option("--write-docs", is_flag=True, help="Write the tables to docs/scale.md, too.")
-@click.option("--assignor", is_flag=True, help="Instead: measure Faust's assignor on this machine.")
+@click.option(
+    "--assignor", is_flag=True, help="Instead: measure assignors on this machine, ours and those before it."
+)
 def main(*, write_docs: bool, assignor: bool) -> None:
     """Simulate many destinations on few partitions, and the pauses of large groups."""
     if assignor:
-        for group in MEASURED_GROUPS:
-            found = measure_assignment(group)
+        for group, name in product(MEASURED_GROUPS, ASSIGNORS):
+            found = measure_assignment(group, name)
             click.echo(
-                f"{group.topics:,} topics of {group.partitions:,}, {group.workers} workers: the leader "
-                f"{found.leader_seconds:.2f} s, a member {found.member_seconds:.3f} s, "
+                f"{group.topics:,} topics of {group.partitions:,}, {group.workers} workers, {name}: "
+                f"the leader {found.leader_seconds:.2f} s, a member {found.member_seconds:.3f} s, "
                 f"the record {found.record_bytes / 1e6:.2f} MB"
             )
         return
@@ -83,7 +92,16 @@ def _isolation_row(down: float, slow: float, layout: Layout) -> tuple[str, ...]:
 
 def rebalances() -> str:
     """The pause of one rebalance, in its parts."""
-    heading = ("group", "partitions", "notice s", "assign s", "resume s", "pause s", "group's record MB")
+    heading = (
+        "group",
+        "partitions",
+        "notice s",
+        "assign s",
+        "resume s",
+        "pause s",
+        "group's record MB",
+        "workers a topic",
+    )
     return _table(heading, (_rebalance_row(name, group) for name, group in GROUPS.items()))
 
 
@@ -95,6 +113,7 @@ def _rebalance_row(name: str, group: Group) -> tuple[str, ...]:
         f"{group.topics * group.partitions:,}",
         *(f"{seconds:,.1f}" for seconds in parts),
         f"{pause.record_bytes / 1e6:,.2f}",
+        str(pause.readers),
     )
 
 

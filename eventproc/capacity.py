@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from eventproc.assignment import AlikeTopics
 from eventproc.delivery.fetch_pace import CHEAP_PARTITIONS, FetchPace, fetch_pace
 from eventproc.measured_costs import Costs
 
@@ -125,6 +126,7 @@ class Kafka:
     replicas: int
     brokers: int
     group_record_bytes: int
+    workers_per_topic: int
     records_per_batch_business: float
     records_per_batch_wallet: float
 
@@ -228,10 +230,11 @@ class _Shape:
         self.per_worker = math.ceil((load.destinations * self.partitions + self.source_partitions) / workers)
         self.busiest_share = math.ceil(self.partitions / workers) / self.partitions
         """Of one destination's events, on the worker that has most of its partitions."""
+        name_bytes = costs.by_hand.topic_name_bytes
+        self.group = AlikeTopics(load.destinations, self.partitions, workers, name_bytes)
         self.record_bytes = load.event_bytes + costs.by_hand.record_overhead_bytes
-        self.read_bytes_per_second = (
-            load.events_per_second * load.event_bytes + load.copies_per_second * self.record_bytes
-        )
+        source = load.events_per_second * load.event_bytes
+        self.read_bytes_per_second = source + load.copies_per_second * self.record_bytes
         self.pace = fetch_pace(self.per_worker, DEFAULT_FETCH_WAIT_MS)
         self.cores = self._cores()
 
@@ -338,7 +341,7 @@ def _kafka(shape: _Shape) -> Kafka:
     )
     replicas = partitions * load.replication
     per_second = (source + written) * load.replication
-    group = by_hand.subscription_bytes_per_topic + by_hand.assignment_bytes_per_topic
+    readers = shape.group.readers(GROUP_RECORD_BYTES)
     routed = 1 / shape.source_partitions / shape.partitions * LINGER_SECONDS
     return Kafka(
         source_mb_per_second=source / _MB,
@@ -350,7 +353,8 @@ def _kafka(shape: _Shape) -> Kafka:
         partitions=partitions,
         replicas=replicas,
         brokers=max(load.replication, math.ceil(replicas / REPLICAS_PER_BROKER)),
-        group_record_bytes=group * load.destinations * shape.workers,
+        group_record_bytes=shape.group.record_bytes(readers),
+        workers_per_topic=readers,
         records_per_batch_business=1 + load.events_per_second * load.business_server * routed,
         records_per_batch_wallet=1 + load.wallet_events_per_second / max(1, load.wallets) * routed,
     )
@@ -388,11 +392,9 @@ def _limits(shape: _Shape, max_in_flight: int, kafka: Kafka) -> tuple[Limit, ...
     if load.largest_wallet_per_second and latency:
         in_flight = load.largest_wallet_per_second * latency * shape.busiest_share
         add("in flight to the largest wallet", max_in_flight / in_flight, events)
-    hottest = max(
-        _business_cores(load, shape.costs),
-        _wallet_cores(shape.costs, load.largest_wallet_per_second),
-    )
+    largest = _wallet_cores(shape.costs, load.largest_wallet_per_second)
+    hottest = max(_business_cores(load, shape.costs), largest)
     add("partitions of the largest destination", shape.partitions / hottest, events)
-    add("the group's record in Kafka", GROUP_RECORD_BYTES / kafka.group_record_bytes, destinations)
+    add("the group's record in Kafka", GROUP_RECORD_BYTES / shape.group.record_bytes(1), destinations)
     add("replicas of a Kafka cluster", REPLICAS_PER_CLUSTER / kafka.replicas, destinations)
     return tuple(sorted(found, key=lambda limit: limit.headroom))

@@ -34,11 +34,17 @@ def warnings_of(plan: Plan) -> Iterator[str]:
 
 def _kafka(plan: Plan) -> Iterator[str]:
     kafka = plan.kafka
-    if kafka.group_record_bytes > NEAR * GROUP_RECORD_BYTES:
+    if kafka.workers_per_topic == 1 and kafka.group_record_bytes > NEAR * GROUP_RECORD_BYTES:
         yield (
             f"The group's record is about {kafka.group_record_bytes / 1e6:,.1f} MB, and Kafka takes "
-            f"{GROUP_RECORD_BYTES / 1e6:.2f} MB by default: without more, no worker gets partitions. That is "
-            "reckoned, not tried. Set max.message.bytes of __consumer_offsets to twice that before the start."
+            f"{GROUP_RECORD_BYTES / 1e6:.2f} MB by default: above that no worker gets partitions. Set "
+            "max.message.bytes of __consumer_offsets to twice that before the start, and "
+            "consumer.group_record_max_bytes to the same."
+        )
+    elif kafka.workers_per_topic < min(plan.topic_partitions, plan.workers):
+        yield (
+            f"Of {plan.workers} workers {kafka.workers_per_topic} share a wallet's events, that the group's "
+            "record stays below what Kafka takes by default. consumer.group_record_max_bytes says more."
         )
     if kafka.replicas > NEAR * REPLICAS_PER_CLUSTER:
         yield (

@@ -54,8 +54,7 @@ class HandCosts:
     waiting_event_overhead_bytes: int
     record_overhead_bytes: int
     journal_entry_bytes: int
-    subscription_bytes_per_topic: int
-    assignment_bytes_per_topic: int
+    topic_name_bytes: int
     how: Mapping[str, str]
     """For each of the fields above: where its number is from."""
 

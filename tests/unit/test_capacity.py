@@ -107,12 +107,20 @@ def test_what_waits_fits_into_memory_while_that_is_possible() -> None:
     assert many.memory.all_down <= capacity.WORKER_MEMORY_MB
 
 
-def test_the_group_s_record_binds_first_with_thousands_of_topics() -> None:
-    many = plan(wallets=2500)
+def test_the_group_s_record_binds_first_with_many_thousand_topics() -> None:
+    many, enough = plan(wallets=10_000), plan(wallets=2500)
     assert many.limits[0].what == "the group's record in Kafka"
-    assert many.limits[0].headroom < 1
+    assert many.limits[0].headroom < 1 < enough.limits[0].headroom
     assert any("max.message.bytes of __consumer_offsets" in sentence for sentence in warnings_of(many))
-    assert not any("__consumer_offsets" in sentence for sentence in warnings_of(plan()))
+    assert not any("__consumer_offsets" in sentence for sentence in warnings_of(enough))
+
+
+def test_a_plan_says_when_a_topic_is_shared_by_fewer_workers_than_there_are() -> None:
+    busy = plan(events_per_second=12_000.0, wallets=400, largest_wallet_share=0.9)
+    assert busy.kafka.workers_per_topic < min(busy.workers, busy.topic_partitions)
+    assert busy.kafka.group_record_bytes <= capacity.GROUP_RECORD_BYTES
+    assert any("share a wallet's events" in sentence for sentence in warnings_of(busy))
+    assert plan().kafka.workers_per_topic == 4
 
 
 def test_a_source_that_one_worker_cannot_route_is_split_and_that_is_said() -> None:
