@@ -19,6 +19,7 @@ from agents.live import LiveConfiguration, agent_name, build_configuration, warn
 from agents.pages import add_pages
 from agents.router import Router, RouterTopics
 from agents.sink import feed
+from eventproc.delivery.aiokafka_internals import give_up_silent_brokers
 from eventproc.delivery.assignor import Assignor
 from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.control import Control
@@ -62,6 +63,9 @@ FETCH_BYTES: Final = 256 * 1024
 """Of one partition in one fetch, which aiokafka keeps ready; Kafka gives a larger record all the same."""
 
 ANCHOR_SECONDS: Final = 10.0
+
+SILENCE_SHARE: Final = 1 / 3
+"""Of the session timeout a broker's host may be silent: we find the next one before the group gives us up."""
 
 STREAM_BUFFER_RECORDS: Final = 8192
 """Far above the poll limit, and sinks never wait, so a stream's queue never fills."""
@@ -109,6 +113,7 @@ class EventprocApp(App):
 
 def create_app(settings: Settings) -> EventprocApp:
     """Everything of one worker, put together; nothing is connected yet."""
+    give_up_silent_brokers(settings.consumer.session_timeout_seconds * SILENCE_SHARE)
     ledger, tap = Ledger(), PartitionTap()
     destinations = build_destinations(settings)
     ordered_topics = frozenset(destination.topic for destination in destinations.values())

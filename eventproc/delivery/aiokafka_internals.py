@@ -1,14 +1,22 @@
-"""What is asked of a single broker by aiokafka's own connection (0.14), which is not in its manual.
+"""aiokafka's own connection (0.14), which is not in its manual.
 
-Its clients try the servers one after the other, write to the log why each was passed over, and raise only
-"Unable to bootstrap" (aiokafka/client.py, ``bootstrap``). Proof: tests/integration/test_kafka_security.py,
-where every refusal is told by its reason.
+``ask_brokers``, ``ask_mechanisms``
+    aiokafka's clients try the servers one after the other, write to the log why each was passed over, and
+    raise only "Unable to bootstrap" (aiokafka/client.py, ``bootstrap``). Proof:
+    tests/integration/test_kafka_security.py, where every refusal is told by its reason.
+``give_up_silent_brokers``
+    A host that is gone without a word, its cable out or its power, resets no connection, and aiokafka waits
+    for its answer until the request times out: 40 to 60 s, as a JoinGroup may take that long, and once more
+    for each thing that is asked of it anew. Heartbeats, commits and fetches of all workers wait with it. The
+    kernel knows better: a host that lives acknowledges, however slow its broker is. Proof:
+    tests/integration/test_silent_brokers.py, tests/chaos/test_hosts.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -18,6 +26,38 @@ from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 CLOSE_SECONDS: Final = 1.0
+PROBES: Final = 3
+_CONNECT: Final = AIOKafkaConnection.connect
+
+
+def give_up_silent_brokers(seconds: float) -> None:
+    """Break every connection made from now on once its host has acknowledged nothing for about so long."""
+
+    async def connect(connection: Any) -> Any:
+        patience = connection._request_timeout  # noqa: SLF001 - see the head of the module
+        connection._request_timeout = min(patience, seconds)  # noqa: SLF001
+        try:
+            streams = await _CONNECT(connection)
+        finally:
+            connection._request_timeout = patience  # noqa: SLF001
+        _watch(streams[1].get_extra_info("socket"), seconds)
+        return streams
+
+    AIOKafkaConnection.connect = connect
+
+
+def _watch(connection: socket.socket, seconds: float) -> None:
+    """What was sent must be acknowledged in time; and while an answer is waited for, so must probes."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    share = max(1, round(seconds / (1 + PROBES)))
+    for name, value in (
+        ("TCP_KEEPIDLE", share),
+        ("TCP_KEEPINTVL", share),
+        ("TCP_KEEPCNT", PROBES),
+        ("TCP_USER_TIMEOUT", round(seconds * 1000)),
+    ):
+        if (option := getattr(socket, name, None)) is not None:  # Linux has them all
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def ask_brokers(host: str, port: int, seconds: float, **options: Any) -> frozenset[tuple[str, int]]:
