@@ -103,9 +103,11 @@ class Broker(Protocol):
 
 
 class _LocalBroker:
-    """What both brokers share: life cycle of one process, and clients."""
+    """What all brokers share: life cycle of one process, and clients."""
 
     keeps_data = False
+    host = LOOPBACK
+    replication = 1
 
     def __init__(self, process: ChildProcess, port: int, directory: Path) -> None:
         self.port = port
@@ -114,12 +116,12 @@ class _LocalBroker:
 
     @property
     def bootstrap(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self) -> None:
         self.process.start()
         deadline = time.monotonic() + _READY_SECONDS
-        while not kafka_client.answers_metadata(LOOPBACK, self.port):
+        while not kafka_client.answers_metadata(self.host, self.port):
             if not self.process.is_running or time.monotonic() > deadline:
                 state = f"exit code {self.process.exit_code}, waited at most {_READY_SECONDS} s"
                 self.process.kill()
@@ -147,7 +149,9 @@ class _LocalBroker:
     async def create_topics(
         self, topics: Mapping[str, int], configs: Mapping[str, str] | None = None
     ) -> None:
-        await kafka_client.create_topics(self.bootstrap, topics, configs=configs)
+        await kafka_client.create_topics(
+            self.bootstrap, topics, configs=configs, replication=self.replication
+        )
 
     async def topics(self) -> set[str]:
         return await kafka_client.list_topics(self.bootstrap)
@@ -248,14 +252,17 @@ class ApacheKafka(_LocalBroker):
         super().start()
 
     def _format(self) -> None:
-        cluster_id = uuid.uuid4().hex[:22]
         command = ["java", *_log_options("warn"), "-cp", classpath(), "kafka.tools.StorageTool", "format"]
-        command += ["-t", cluster_id, "-c", str(self._properties_file), "--standalone"]
+        command += ["-c", str(self._properties_file), *self._format_arguments()]
         for credential in self._scram_credentials:
             command += ["--add-scram", credential]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_READY_SECONDS, check=False)
         if done.returncode:
             raise RuntimeError(f"formatting {self.data_directory} failed: {done.stdout}{done.stderr}")
+
+    def _format_arguments(self) -> list[str]:
+        """Which cluster this is, and who is a controller of it."""
+        return ["-t", uuid.uuid4().hex[:22], "--standalone"]
 
 
 def _server_properties(port: int, controller_port: int, directory: Path) -> dict[str, str]:

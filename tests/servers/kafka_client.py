@@ -38,8 +38,8 @@ class Committed:
     metadata: str
 
 
-def answers_metadata(host: str, port: int, timeout_seconds: float = 1.0) -> bool:
-    """Whether a broker answers a Metadata request there and knows at least one registered broker.
+def answers_metadata(host: str, port: int, timeout_seconds: float = 1.0, brokers: int = 1) -> bool:
+    """Whether a broker answers a Metadata request there and knows at least so many registered brokers.
 
     Over a plain socket, so that brokers can be started without an event loop (session fixtures).
     """
@@ -56,15 +56,19 @@ def answers_metadata(host: str, port: int, timeout_seconds: float = 1.0) -> bool
     if len(head) < 12:
         return False
     _size, _correlation_id, broker_count = struct.unpack(">iii", head)
-    return bool(broker_count > 0)
+    return bool(broker_count >= brokers)
 
 
 async def create_topics(
-    bootstrap: str, topics: Mapping[str, int], *, configs: Mapping[str, str] | None = None
+    bootstrap: str,
+    topics: Mapping[str, int],
+    *,
+    configs: Mapping[str, str] | None = None,
+    replication: int = 1,
 ) -> None:
-    """Creates topics (name to number of partitions, replication 1) and waits until each has leaders."""
+    """Creates topics (name to number of partitions) and waits until each has leaders."""
     wanted = [
-        NewTopic(name, partitions, 1, topic_configs=dict(configs or {}))
+        NewTopic(name, partitions, replication, topic_configs=dict(configs or {}))
         for name, partitions in topics.items()
     ]
     async with _admin(bootstrap) as admin:

@@ -41,12 +41,13 @@ _ACCEPT = always(OK)
 
 
 class Receiver:
-    """An HTTP server on a loopback port.
+    """An HTTP server on a port of its own.
 
     Args:
         verify: checks each request; see ``verification``. Its verdict is recorded and changes no reply.
         respond: what to reply; may be replaced at any time through the attribute.
-        host: the name in the URL; the socket listens on the loopback address whatever it is.
+        host: the name in the URL; it changes nothing about where the socket listens.
+        listen: the address that the socket listens on.
         port: 0 picks a free one.
         tls: serves HTTPS.
         on_request: called with each record as it arrives.
@@ -59,6 +60,7 @@ class Receiver:
         verify: Verifier = anyone,
         respond: Respond = _ACCEPT,
         host: str = LOOPBACK,
+        listen: str = LOOPBACK,
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
@@ -74,6 +76,7 @@ class Receiver:
         self.concurrent = 0
         self.max_concurrent = 0
         self.body_bytes_sent = 0
+        self._listen = listen
         self._tls = tls
         self._on_request = on_request
         self._keep = keep
@@ -105,7 +108,7 @@ class Receiver:
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.05)
         await self._runner.setup()
         await web.TCPSite(
-            self._runner, LOOPBACK, self.port, ssl_context=self._tls, reuse_address=True
+            self._runner, self._listen, self.port, ssl_context=self._tls, reuse_address=True
         ).start()
 
     async def refuse(self) -> None:
