@@ -21,7 +21,7 @@ from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.chromium import Chromium, missing_for_chromium
-from tests.servers.kafka import EmbeddedBroker
+from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver
 from tests.servers.replies import Answer, Reply, status
@@ -90,7 +90,7 @@ CONTRAST = """
 @dataclass
 class Scene:
     worker: WorkerProcess
-    broker: EmbeddedBroker
+    broker: Broker
     names: Names
 
     async def json(self, path: str) -> Any:
@@ -117,9 +117,7 @@ def deep(levels: int) -> Any:
 
 
 @pytest.fixture
-async def scene(
-    embedded_broker: EmbeddedBroker, names: Names, start_worker: StartWorker
-) -> AsyncIterator[Scene]:
+async def scene(broker: Broker, names: Names, start_worker: StartWorker) -> AsyncIterator[Scene]:
     """A destination that is up, one that is down, one that refuses, one with an evil name; and dead letters."""
     async with (
         Receiver() as good,
@@ -140,11 +138,9 @@ async def scene(
             "DELIVERY_BREAKER_OPEN_INITIAL_SECONDS": "30",
             "TIMELINE_FLUSH_SECONDS": "0.2",
         }
-        env = anchor_env(
-            embedded_broker.bootstrap, business_url=good.url, clients=clients, names=names, extra=extra
-        )
-        found = Scene(await start_worker(env), embedded_broker, names)
-        await embedded_broker.publish(names.source, _traffic())
+        env = anchor_env(broker.bootstrap, business_url=good.url, clients=clients, names=names, extra=extra)
+        found = Scene(await start_worker(env), broker, names)
+        await broker.publish(names.source, _traffic())
         await _until(found, lambda by_id: all(
             (
                 by_id["client.decaf.sep24"]["dead_lettered"] >= 4,

@@ -21,6 +21,7 @@ from tests.servers.anchor_env import (
     anchor_env,
     noncustodial_client,
 )
+from tests.servers.both_brokers import both_brokers
 from tests.servers.certificates import Authority
 from tests.servers.command import invoke
 from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker, Record
@@ -59,6 +60,7 @@ def wallet_env(wallet: Receiver, bootstrap: str, **options: Any) -> dict[str, st
     return anchor_env(bootstrap, clients=[client], **options)
 
 
+@both_brokers
 async def test_before_the_first_start_all_is_well(
     broker: Broker, names: Names, wallet_server: Receiver, business_server: Receiver
 ) -> None:

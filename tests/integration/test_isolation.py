@@ -11,6 +11,7 @@ from stellar_sdk import Keypair, MuxedAccount
 from tests.conftest import StartWorker
 from tests.ownership import Ownership
 from tests.servers.anchor_env import TEST_SEED, Names, anchor_env, custodial_client, noncustodial_client
+from tests.servers.both_brokers import both_brokers
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver, wallet
@@ -54,6 +55,7 @@ def some_events(count: int) -> list[dict[str, Any]]:
     return events
 
 
+@both_brokers
 async def test_two_wallets_get_their_own_and_nothing_else(
     broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
 ) -> None:

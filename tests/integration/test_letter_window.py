@@ -9,6 +9,7 @@ from eventproc.delivery.letter_window import LetterWindow, TooLargeError
 from eventproc.errors import BrokerUnavailableError
 from settings import Settings, load_settings
 from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.both_brokers import both_brokers
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.ports import free_port
@@ -40,6 +41,7 @@ def note(number: int, until: int) -> Record:
     return Record(b"", key=f"{DESTINATION}|e{number}".encode(), headers=headers)
 
 
+@both_brokers
 async def test_the_newest_are_read_and_the_older_counted(broker: Broker, names: Names) -> None:
     topic, settings = names.topic("dead-letter"), settings_of(broker.bootstrap, names)
     assert (await LetterWindow(settings).read(lambda _key: True)).entries == [], "no topic, no letters"
@@ -59,6 +61,7 @@ async def test_the_newest_are_read_and_the_older_counted(broker: Broker, names: 
     assert [entry.value for entry in window.entries if entry.value] == [b"value 95"]
 
 
+@both_brokers
 async def test_values_that_are_too_much_for_a_worker_are_refused(
     broker: Broker, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from tests.servers.anchor_env import (
     custodial_client,
     noncustodial_client,
 )
+from tests.servers.both_brokers import both_brokers
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver
@@ -30,6 +31,7 @@ SAMPLES = load_samples()
 INVALID = {"raw_id_null", "raw_malformed_text", "raw_single_quotes_lenient", "raw_type_unknown"}
 
 
+@both_brokers
 async def test_every_sample_reaches_its_receivers_and_nobody_else(
     broker: Broker,
     names: Names,
@@ -138,6 +140,7 @@ def _take_apart(url: str) -> dict[str, Any]:
     }
 
 
+@both_brokers
 async def test_odd_records_block_nobody(
     broker: Broker,
     names: Names,
@@ -180,31 +183,31 @@ async def test_odd_records_block_nobody(
 
 
 async def test_a_custodial_client_is_known_by_its_account(
-    embedded_broker: Broker, names: Names, start_worker: StartWorker, wallet_server: Receiver
+    broker: Broker, names: Names, start_worker: StartWorker, wallet_server: Receiver
 ) -> None:
     account = "GDJLBYYKMCXNVVNABOE66NYXQGIA5AC5D223Z2KF6ZEYK4UBCA7FKLTG"
     clients = [custodial_client("name with spaces/é", wallet_server.url, signing_keys=[account])]
-    await start_worker(anchor_env(embedded_broker.bootstrap, clients=clients, names=names))
+    await start_worker(anchor_env(broker.bootstrap, clients=clients, names=names))
     event = {
         "type": "transaction_created",
         "id": "e",
         "transaction": {"id": "t", "sep": "6", "kind": "deposit", "creator": {"account": account}},
     }
-    await embedded_broker.publish(names.source, [Record(json.dumps(event).encode(), key=b"e")])
+    await broker.publish(names.source, [Record(json.dumps(event).encode(), key=b"e")])
     (request,) = await wallet_server.wait_for(1, 20)
     assert request.verified, request.problem
     assert request.path == "/sep6"
 
 
 async def test_a_retry_has_the_same_timestamp_and_a_fresh_signature(
-    embedded_broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
+    broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
 ) -> None:
     business_server.respond = first(2, status(503))
     extra = {"DELIVERY_RETRY_INITIAL_SECONDS": "0.1"}
-    env = anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names, extra=extra)
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names, extra=extra)
     await start_worker(env)
     event = {"type": "transaction_created", "id": "e", "transaction": {"id": "t"}}
-    await embedded_broker.publish(names.source, [Record(json.dumps(event).encode(), key=b"e")])
+    await broker.publish(names.source, [Record(json.dumps(event).encode(), key=b"e")])
     requests = await business_server.wait_for(3, 20)
     assert len({request.body for request in requests}) == 1
     assert business_server.unverified == []
@@ -223,7 +226,7 @@ async def test_a_retry_has_the_same_timestamp_and_a_fresh_signature(
     ],
 )
 async def test_the_other_ways_to_be_known(  # noqa: PLR0917 - fixtures and a table
-    embedded_broker: Broker,
+    broker: Broker,
     names: Names,
     start_worker: StartWorker,
     auth: dict[str, str],
@@ -234,18 +237,17 @@ async def test_the_other_ways_to_be_known(  # noqa: PLR0917 - fixtures and a tab
         extra = {**auth, "CALLBACK_API_EVENT_PATH_MODE": "append"}
         if secret is not None:
             extra["SECRET_CALLBACK_API_AUTH_SECRET"] = secret
-        env = anchor_env(
-            embedded_broker.bootstrap, business_url=f"{server.url}/base", names=names, extra=extra
-        )
+        env = anchor_env(broker.bootstrap, business_url=f"{server.url}/base", names=names, extra=extra)
         await start_worker(env)
         event = {"type": "quote_created", "id": "e", "quote": {"id": "q"}}
-        await embedded_broker.publish(names.source, [Record(json.dumps(event).encode(), key=b"e")])
+        await broker.publish(names.source, [Record(json.dumps(event).encode(), key=b"e")])
         (request,) = await server.wait_for(1, 20)
         assert request.path == "/base/event"
         assert {name: request.headers[name] for name in headers} == headers
         assert "Authorization" not in request.headers
 
 
+@both_brokers
 async def test_two_workers_share_the_work_and_hand_over_without_a_duplicate(
     broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
 ) -> None:
@@ -276,11 +278,18 @@ async def _deliveries(url: str) -> int:
 
 
 async def test_fausts_status_page_answers(
-    embedded_broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
+    broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
 ) -> None:
-    env = anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names)
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names)
     worker = await start_worker(env)
     async with aiohttp.ClientSession() as session:
         for path in ("/", "/health/live", "/health/ready", "/destinations/", "/metrics", "/stats/"):
             async with session.get(worker.url + path) as page:
                 assert page.status == 200, path
+        async with session.get(worker.url + "/stats/assignment/") as page:
+            actives = (await page.json())["actives"]
+        assert actives[names.source] == [0]
+        assert names.topic("callback-api") in actives
+        for path in ("/router/", "/table/", "/graph/"):
+            async with session.get(worker.url + path) as page:
+                assert page.status == 404, path

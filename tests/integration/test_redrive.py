@@ -119,19 +119,19 @@ async def test_a_dead_letter_is_listed_shown_redriven_and_gone(
 
 
 async def test_a_redriven_event_that_fails_again_waits_again(
-    embedded_broker: Broker,
+    broker: Broker,
     names: Names,
     start_worker: StartWorker,
     business_server: Receiver,
     cli: Callable[..., Any],
 ) -> None:
-    env = anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names, extra=SOON)
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names, extra=SOON)
     business_server.respond = for_event({"bad": status(422)})
     await start_worker(env)
-    await embedded_broker.publish(names.source, [event("bad", "t")])
-    await letters_of(embedded_broker, names, 1)
+    await broker.publish(names.source, [event("bad", "t")])
+    await letters_of(broker, names, 1)
     await cli(env, "redrive", "--all")
-    await letters_of(embedded_broker, names, 3)
+    await letters_of(broker, names, 3)
     (entry,) = json.loads((await cli(env, "show", "bad", "--json")).stdout)
     assert entry["redriven_before"] is not None
     business_server.respond = for_event({})
@@ -178,31 +178,29 @@ async def test_a_held_transaction_stays_held_over_a_restart_until_its_redrive(
 
 
 async def test_what_waited_before_a_redrive_does_not_overtake_it(
-    embedded_broker: Broker,
+    broker: Broker,
     names: Names,
     start_worker: StartWorker,
     business_server: Receiver,
     cli: Callable[..., Any],
 ) -> None:
     """The redrive runs while no worker does: e2 stands before the redriven e1 in the destination's topic."""
-    env = anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names, extra=HOLD)
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names, extra=HOLD)
     business_server.respond = for_event({"e1": status(422)})
     worker = await start_worker(env)
-    await embedded_broker.publish(names.source, [event("e1", "t")])
-    await letters_of(embedded_broker, names, 1)
+    await broker.publish(names.source, [event("e1", "t")])
+    await letters_of(broker, names, 1)
     await worker.terminate()
     # What a router on another worker would have written meanwhile.
     copy = event("e2", "t")
     headers = {"event-id": b"e2", "source-topic": b"another", "source-partition": b"0", "source-offset": b"1"}
-    await embedded_broker.publish(
-        names.topic("callback-api"), [Record(copy.value, key=b"t", headers=headers)]
-    )
+    await broker.publish(names.topic("callback-api"), [Record(copy.value, key=b"t", headers=headers)])
     await cli(env, "redrive", "--all", "--yes")
     business_server.respond = for_event({})
     business_server.clear()
     await start_worker(env)
     await business_server.wait_for(1, 20)
-    letters = await letters_of(embedded_broker, names, 3)
+    letters = await letters_of(broker, names, 3)
     assert letters[2].headers["event-id"] == b"e2"
     assert business_server.event_ids() == ["e1"]
     await cli(env, "redrive", "--all", "--yes")

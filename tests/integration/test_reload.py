@@ -24,7 +24,7 @@ from stellar_sdk import Keypair
 from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import TEST_PUBLIC_KEY, TEST_SEED, Names, anchor_env, noncustodial_client
-from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker
+from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver, wallet
 from tests.servers.replies import Reply, status
@@ -51,7 +51,6 @@ class Anchor:
     names: Names
     clients: list[dict[str, Any]] = field(default_factory=list)
     watch: bool = False
-    session_seconds: int = 6
 
     def write_clients(self, *clients: dict[str, Any]) -> None:
         self._write("clients.json", json.dumps({"items": list(clients)}))
@@ -82,7 +81,7 @@ class Anchor:
                 "CALLBACK_API_AUTH_TYPE": "api_key",
                 "RELOAD_WATCH_FILES": str(self.watch).lower(),
                 "RELOAD_INTERVAL_SECONDS": "0.5",
-                "CONSUMER_SESSION_TIMEOUT_SECONDS": str(self.session_seconds),
+                "CONSUMER_SESSION_TIMEOUT_SECONDS": "30",  # a busy machine is no dead worker
                 **extra,
             },
         )
@@ -100,22 +99,7 @@ def make_anchor(folder: Path, broker: Broker, names: Names) -> Anchor:
 
 @pytest.fixture
 def anchor(tmp_path: Path, broker: Broker, names: Names) -> Anchor:
-    """With each of the brokers in turn."""
     return make_anchor(tmp_path, broker, names)
-
-
-@pytest.fixture
-def quick_anchor(tmp_path: Path, embedded_broker: EmbeddedBroker, names: Names) -> Anchor:
-    """Where no rebalance is looked at."""
-    return make_anchor(tmp_path, embedded_broker, names)
-
-
-@pytest.fixture
-def real_anchor(tmp_path: Path, apache_kafka: ApacheKafka, names: Names) -> Anchor:
-    """Where events are open in a rebalance: the embedded broker forgets what stands beside an offset."""
-    anchor = make_anchor(tmp_path, apache_kafka, names)
-    anchor.session_seconds = 30  # a busy machine must not look like a dead worker
-    return anchor
 
 
 def event(number: int, client: str | None = None) -> Record:
@@ -264,19 +248,19 @@ async def test_a_client_comes_while_events_flow(anchor: Anchor, start_worker: St
 
 
 async def test_workers_that_reload_one_after_the_other_lose_nothing_between(
-    real_anchor: Anchor, start_worker: StartWorker, tmp_path: Path
+    anchor: Anchor, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     """One of them routes; whichever it is, what it routes to the newcomer waits for who reads it."""
     (tmp_path / "late").mkdir()
-    late = make_anchor(tmp_path / "late", real_anchor.broker, real_anchor.names)
+    late = make_anchor(tmp_path / "late", anchor.broker, anchor.names)
     async with Receiver() as business, wallet(TEST_SEED) as lobstr:
-        early_worker = await start_worker(real_anchor.env(business))
+        early_worker = await start_worker(anchor.env(business))
         late_worker = await start_worker(late.env(business))
-        stream = Stream(real_anchor.broker, real_anchor.names.source, client="lobstr")
+        stream = Stream(anchor.broker, anchor.names.source, client="lobstr")
         async with stream.flowing():
             await business.wait_until(lambda: len(taken(business)) > 50, SOON_SECONDS)
-            for anchor, worker in ((real_anchor, early_worker), (late, late_worker)):
-                anchor.write_clients(lobstr_at(lobstr))
+            for place, worker in ((anchor, early_worker), (late, late_worker)):
+                place.write_clients(lobstr_at(lobstr))
                 hang_up(worker)
                 await generation(worker, at_least=2)
                 wanted = len(taken(business)) + 50
@@ -299,16 +283,16 @@ async def test_workers_that_reload_one_after_the_other_lose_nothing_between(
 
 
 async def test_a_url_and_a_domain_change_without_a_rebalance(
-    quick_anchor: Anchor, start_worker: StartWorker
+    anchor: Anchor, start_worker: StartWorker
 ) -> None:
     async with wallet(TEST_SEED) as old, wallet(TEST_SEED) as new:
-        quick_anchor.write_clients(lobstr_at(old))
-        worker = await start_worker(quick_anchor.env(None))
+        anchor.write_clients(lobstr_at(old))
+        worker = await start_worker(anchor.env(None))
         joins = worker.log_text().count(JOINS)
-        stream = Stream(quick_anchor.broker, quick_anchor.names.source, client="lobstr")
+        stream = Stream(anchor.broker, anchor.names.source, client="lobstr")
         async with stream.flowing():
             await old.wait_until(lambda: len(taken(old)) > 50, SOON_SECONDS)
-            quick_anchor.write_clients(lobstr_at(new))
+            anchor.write_clients(lobstr_at(new))
             hang_up(worker)
             await new.wait_until(lambda: len(taken(new)) > 50, SOON_SECONDS)
         await new.wait_until(lambda: len(taken(old) + taken(new)) >= stream.published, SOON_SECONDS)
@@ -319,22 +303,20 @@ async def test_a_url_and_a_domain_change_without_a_rebalance(
 
 
 async def test_a_removed_client_s_waiting_events_are_delivered_and_no_others(
-    quick_anchor: Anchor, start_worker: StartWorker
+    anchor: Anchor, start_worker: StartWorker
 ) -> None:
     async with Receiver() as business, wallet(TEST_SEED) as lobstr:
         lobstr.respond = lambda _record, _number: status(503)
-        quick_anchor.write_clients(lobstr_at(lobstr))
-        worker = await start_worker(quick_anchor.env(business))
-        await quick_anchor.broker.publish(
-            quick_anchor.names.source, [event(number, "lobstr") for number in range(30)]
-        )
+        anchor.write_clients(lobstr_at(lobstr))
+        worker = await start_worker(anchor.env(business))
+        await anchor.broker.publish(anchor.names.source, [event(number, "lobstr") for number in range(30)])
         await business.wait_for(30, SOON_SECONDS)
         await lobstr.wait_for(2, SOON_SECONDS)
-        quick_anchor.write_clients()
+        anchor.write_clients()
         hang_up(worker)
         await generation(worker, at_least=2)
-        await quick_anchor.broker.publish(
-            quick_anchor.names.source, [event(number, "lobstr") for number in range(30, 60)]
+        await anchor.broker.publish(
+            anchor.names.source, [event(number, "lobstr") for number in range(30, 60)]
         )
         await business.wait_for(60, SOON_SECONDS)
         assert await condition(worker, LOBSTR) in {"breaker_open", "retrying", "draining"}
@@ -347,11 +329,11 @@ async def test_a_removed_client_s_waiting_events_are_delivered_and_no_others(
 
         # It comes back as it was, without a rebalance, as its topic is still read.
         joins = worker.log_text().count(JOINS)
-        quick_anchor.write_clients(lobstr_at(lobstr))
+        anchor.write_clients(lobstr_at(lobstr))
         hang_up(worker)
         await generation(worker, at_least=3)
-        await quick_anchor.broker.publish(
-            quick_anchor.names.source, [event(number, "lobstr") for number in range(60, 70)]
+        await anchor.broker.publish(
+            anchor.names.source, [event(number, "lobstr") for number in range(60, 70)]
         )
         await lobstr.wait_until(lambda: len(taken(lobstr)) >= 40, SOON_SECONDS)
         assert worker.log_text().count(JOINS) == joins
@@ -359,17 +341,15 @@ async def test_a_removed_client_s_waiting_events_are_delivered_and_no_others(
 
 
 async def test_a_worker_that_stops_says_what_nobody_delivers_any_more(
-    quick_anchor: Anchor, start_worker: StartWorker
+    anchor: Anchor, start_worker: StartWorker
 ) -> None:
     async with wallet(TEST_SEED) as lobstr:
         lobstr.respond = lambda _record, _number: status(503)
-        quick_anchor.write_clients(lobstr_at(lobstr))
-        worker = await start_worker(quick_anchor.env(None))
-        await quick_anchor.broker.publish(
-            quick_anchor.names.source, [event(number, "lobstr") for number in range(5)]
-        )
+        anchor.write_clients(lobstr_at(lobstr))
+        worker = await start_worker(anchor.env(None))
+        await anchor.broker.publish(anchor.names.source, [event(number, "lobstr") for number in range(5)])
         await lobstr.wait_for(1, SOON_SECONDS)
-        quick_anchor.write_clients()
+        anchor.write_clients()
         hang_up(worker)
         await generation(worker, at_least=2)
         await worker.terminate()
@@ -379,17 +359,17 @@ async def test_a_worker_that_stops_says_what_nobody_delivers_any_more(
 
 
 async def test_a_client_is_dropped_while_events_flow_and_comes_back_to_what_waited(
-    real_anchor: Anchor, start_worker: StartWorker
+    anchor: Anchor, start_worker: StartWorker
 ) -> None:
     async with Receiver() as business, wallet(TEST_SEED) as lobstr:
         lobstr.respond = lambda record, _number: status(503 if record.event_id in {"e3", "e5"} else 200)
-        real_anchor.write_yaml("{delivery: {retry: {max_seconds: 5}}, reload: {removed_destinations: drop}}")
-        real_anchor.write_clients(lobstr_at(lobstr))
-        workers = [await start_worker(real_anchor.env(business)) for _ in range(2)]
-        stream = Stream(real_anchor.broker, real_anchor.names.source, client="lobstr")
+        anchor.write_yaml("{delivery: {retry: {max_seconds: 5}}, reload: {removed_destinations: drop}}")
+        anchor.write_clients(lobstr_at(lobstr))
+        workers = [await start_worker(anchor.env(business)) for _ in range(2)]
+        stream = Stream(anchor.broker, anchor.names.source, client="lobstr")
         async with stream.flowing():
             await lobstr.wait_until(lambda: len(taken(lobstr)) > 100, SOON_SECONDS)
-            real_anchor.write_clients()
+            anchor.write_clients()
             hang_up(*workers)
             await generation(*workers, at_least=2)
             last_routed = stream.published
@@ -408,7 +388,7 @@ async def test_a_client_is_dropped_while_events_flow_and_comes_back_to_what_wait
             assert await metric(worker, "eventproc_lag", destination=LOBSTR) is None
 
         lobstr.respond = lambda _record, _number: status(200)
-        real_anchor.write_clients(lobstr_at(lobstr))
+        anchor.write_clients(lobstr_at(lobstr))
         hang_up(*workers)
         await generation(*workers, at_least=3)
         await lobstr.wait_until(lambda: has_taken(lobstr, last_of(lobstr) + 1), SOON_SECONDS)
@@ -417,16 +397,16 @@ async def test_a_client_is_dropped_while_events_flow_and_comes_back_to_what_wait
 
 
 async def test_a_wrong_configuration_is_refused_and_deliveries_go_on(
-    quick_anchor: Anchor, start_worker: StartWorker
+    anchor: Anchor, start_worker: StartWorker
 ) -> None:
-    quick_anchor.watch = True
+    anchor.watch = True
     async with Receiver() as business:
-        worker = await start_worker(quick_anchor.env(business))
-        stream = Stream(quick_anchor.broker, quick_anchor.names.source)
+        worker = await start_worker(anchor.env(business))
+        stream = Stream(anchor.broker, anchor.names.source)
         async with stream.flowing():
             await business.wait_until(lambda: len(taken(business)) > 20, SOON_SECONDS)
-            quick_anchor.write_yaml("delivery: {order: sideways, retry: {max_seconds: soon}}")
-            quick_anchor.write_key("")
+            anchor.write_yaml("delivery: {order: sideways, retry: {max_seconds: soon}}")
+            anchor.write_key("")
 
             async def refused() -> bool:
                 return await metric(worker, "eventproc_reload_failed") == 1
@@ -445,8 +425,8 @@ async def test_a_wrong_configuration_is_refused_and_deliveries_go_on(
             ):
                 assert key in refusal
 
-            quick_anchor.write_yaml("delivery: {order: skip_stale}")
-            quick_anchor.write_key("the-new-key")
+            anchor.write_yaml("delivery: {order: skip_stale}")
+            anchor.write_key("the-new-key")
             await generation(worker, at_least=2)
             assert await metric(worker, "eventproc_reload_failed") == 0
         await business.wait_until(lambda: len(taken(business)) >= stream.published, SOON_SECONDS)
@@ -454,20 +434,20 @@ async def test_a_wrong_configuration_is_refused_and_deliveries_go_on(
 
 
 async def test_many_signals_and_changes_in_a_rebalance_lose_nothing(
-    real_anchor: Anchor, start_worker: StartWorker
+    anchor: Anchor, start_worker: StartWorker
 ) -> None:
     """A worker comes and one goes, while the clients change again and again."""
     async with Receiver() as business, wallet(TEST_SEED) as lobstr, wallet(TEST_SEED) as other:
-        real_anchor.write_clients(lobstr_at(lobstr))
-        env = real_anchor.env(business)
+        anchor.write_clients(lobstr_at(lobstr))
+        env = anchor.env(business)
         workers = [await start_worker(env) for _ in range(2)]
-        stream = Stream(real_anchor.broker, real_anchor.names.source, client="lobstr")
+        stream = Stream(anchor.broker, anchor.names.source, client="lobstr")
         vibrant = noncustodial_client("vibrant", other.url, domains=["vibrant.co"], seps=["sep24"])
         async with stream.flowing():
             await lobstr.wait_until(lambda: len(taken(lobstr)) > 50, SOON_SECONDS)
             coming = asyncio.ensure_future(start_worker(env))
             for number in range(6):
-                real_anchor.write_clients(lobstr_at(lobstr), *([vibrant] if number % 2 == 0 else []))
+                anchor.write_clients(lobstr_at(lobstr), *([vibrant] if number % 2 == 0 else []))
                 for _ in range(3):
                     hang_up(*workers)
                     await asyncio.sleep(0.05)
@@ -486,17 +466,17 @@ async def test_many_signals_and_changes_in_a_rebalance_lose_nothing(
 
 
 async def test_the_signing_key_changes_at_its_time_and_every_signature_is_right(
-    quick_anchor: Anchor, start_worker: StartWorker
+    anchor: Anchor, start_worker: StartWorker
 ) -> None:
     following = Keypair.random()
     async with Receiver() as lobstr:
-        quick_anchor.write_clients(lobstr_at(lobstr))
-        worker = await start_worker(quick_anchor.env(None, SECRET_SEP10_SIGNING_SEED_NEXT=following.secret))
-        stream = Stream(quick_anchor.broker, quick_anchor.names.source, client="lobstr")
+        anchor.write_clients(lobstr_at(lobstr))
+        worker = await start_worker(anchor.env(None, SECRET_SEP10_SIGNING_SEED_NEXT=following.secret))
+        stream = Stream(anchor.broker, anchor.names.source, client="lobstr")
         async with stream.flowing():
             await lobstr.wait_until(lambda: len(taken(lobstr)) > 20, SOON_SECONDS)
             at = datetime.fromtimestamp(int(time.time()) + 6, tz=timezone.utc)
-            quick_anchor.write_yaml(f"sep10: {{signing_seed_next_at: {at.isoformat()}}}")
+            anchor.write_yaml(f"sep10: {{signing_seed_next_at: {at.isoformat()}}}")
             hang_up(worker)
             await generation(worker, at_least=2)
             assert time.time() < at.timestamp(), "or nothing is shown"

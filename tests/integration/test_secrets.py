@@ -27,7 +27,7 @@ from settings import load_settings
 from settings.keys import all_keys
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.command import command, environment
-from tests.servers.kafka import EmbeddedBroker
+from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record, list_topics
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.receiver import Receiver
@@ -156,7 +156,7 @@ class Run:
                 for accept in ("text/html", "application/json"):
                     await self.page(session, worker.url + path, accept, f"page ({logged_in})")
 
-    async def topics(self, broker: EmbeddedBroker, names: Names) -> None:
+    async def topics(self, broker: Broker, names: Names) -> None:
         for topic in sorted(await list_topics(broker.bootstrap)):
             if topic.startswith(names.prefix):
                 records = await broker.read_all(topic)
@@ -180,14 +180,12 @@ async def a_worker(directory: Path, env: Mapping[str, str]) -> AsyncIterator[Wor
 
 
 @pytest.mark.timeout(300)
-async def test_no_secret_is_in_anything_that_is_written(
-    embedded_broker: EmbeddedBroker, names: Names, tmp_path: Path
-) -> None:
+async def test_no_secret_is_in_anything_that_is_written(broker: Broker, names: Names, tmp_path: Path) -> None:
     run = Run(tmp_path)
     async with Receiver(respond=echo) as business, Receiver(respond=echo) as wallet:
         env = {
             **anchor_env(
-                embedded_broker.bootstrap,
+                broker.bootstrap,
                 business_url=business.url,
                 clients=[noncustodial_client("lobstr", wallet.url, domains=["lobstr.co"])],
                 names=names,
@@ -204,12 +202,12 @@ async def test_no_secret_is_in_anything_that_is_written(
         }
         published = [Record(json.dumps(event).encode(), key=event["id"].encode()) for event in events()]
         published += [Record(b"not json at all", key=b"x"), Record(None, key=b"y")]
-        await embedded_broker.create_topics({names.source: 1})
+        await broker.create_topics({names.source: 1})
         async with a_worker(tmp_path, env) as worker:
-            await embedded_broker.publish(names.source, published)
+            await broker.publish(names.source, published)
 
             async def are_set_aside() -> bool:
-                letters = await embedded_broker.read_all(names.topic("dead-letter"))
+                letters = await broker.read_all(names.topic("dead-letter"))
                 told = {record.headers["dead-letter-destination"] for record in letters}
                 return (
                     told == {b"callback-api", b"client.lobstr.sep24"}
@@ -217,7 +215,7 @@ async def test_no_secret_is_in_anything_that_is_written(
                 )
 
             await wait_until(are_set_aside, 60, "dead letters")
-            await wait_until(lambda: has_attempts(embedded_broker, names), 60, "attempts")
+            await wait_until(lambda: has_attempts(broker, names), 60, "attempts")
             await run.pages(worker, logged_in=False)
             await run.pages(worker, logged_in=True)
             for name in ("cmdline", "comm"):
@@ -226,7 +224,7 @@ async def test_no_secret_is_in_anything_that_is_written(
             await worker.terminate()
             run.written["log"] = worker.log_file.read_bytes()
         await broken(run, env)
-        await run.topics(embedded_broker, names)
+        await run.topics(broker, names)
     run.written["repr"] = (repr(load_settings(env=env)) + str(load_settings(env=env))).encode()
     letters = [text for name, text in run.written.items() if "dead-letter" in name]
     assert any(b"X-Api-Key" in text and b"***" in text for text in letters), "the echo came, and was masked"
@@ -253,7 +251,7 @@ def sent(business: Receiver, wallet: Receiver) -> set[bytes]:
     return found
 
 
-async def has_attempts(broker: EmbeddedBroker, names: Names) -> bool:
+async def has_attempts(broker: Broker, names: Names) -> bool:
     return bool(await broker.read_all(names.topic("attempts")))
 
 

@@ -15,7 +15,7 @@ from tests.conftest import StartWorker
 from tests.servers import replies
 from tests.servers.anchor_env import CALLBACK_SECRET, Names, anchor_env, custodial_client, noncustodial_client
 from tests.servers.command import invoke
-from tests.servers.kafka import EmbeddedBroker
+from tests.servers.kafka import Broker
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.receiver import Receiver
 
@@ -43,19 +43,19 @@ def environment(
     return anchor_env(bootstrap, clients=clients, **options)
 
 
-def kafka_env(broker: EmbeddedBroker, names: Names, wallet: Receiver, **options: Any) -> dict[str, str]:
+def kafka_env(broker: Broker, names: Names, wallet: Receiver, **options: Any) -> dict[str, str]:
     return environment(wallet.url, broker.bootstrap, names=names, **options)
 
 
 async def test_an_example_goes_all_the_way(
-    embedded_broker: EmbeddedBroker,
+    broker: Broker,
     names: Names,
     wallet_server: Receiver,
     business_server: Receiver,
     start_worker: StartWorker,
 ) -> None:
-    env = kafka_env(embedded_broker, names, wallet_server, business_url=business_server.url)
-    await embedded_broker.create_topics({names.source: 1})
+    env = kafka_env(broker, names, wallet_server, business_url=business_server.url)
+    await broker.create_topics({names.source: 1})
     await start_worker(env)
     result = await run(env, "--client", "lobstr", "--status", "pending_anchor", "--yes")
     assert result.exit_code == 0, result.output
@@ -70,10 +70,10 @@ async def test_an_example_goes_all_the_way(
 
 
 async def test_a_customers_example_reaches_the_wallet_after_its_teacher(
-    embedded_broker: EmbeddedBroker, names: Names, wallet_server: Receiver, start_worker: StartWorker
+    broker: Broker, names: Names, wallet_server: Receiver, start_worker: StartWorker
 ) -> None:
-    env = kafka_env(embedded_broker, names, wallet_server)
-    await embedded_broker.create_topics({names.source: 1})
+    env = kafka_env(broker, names, wallet_server)
+    await broker.create_topics({names.source: 1})
     await start_worker(env)
     result = await run(env, "--type", "customer_updated", "--client", "lobstr", "--yes", "--json")
     assert result.exit_code == 0, result.output
@@ -85,18 +85,16 @@ async def test_a_customers_example_reaches_the_wallet_after_its_teacher(
     assert request.event_id == customer["event_id"]
 
 
-async def test_json_tells_where_kafka_put_them(
-    embedded_broker: EmbeddedBroker, names: Names, wallet_server: Receiver
-) -> None:
-    env = kafka_env(embedded_broker, names, wallet_server)
-    await embedded_broker.create_topics({names.source: 1})
+async def test_json_tells_where_kafka_put_them(broker: Broker, names: Names, wallet_server: Receiver) -> None:
+    env = kafka_env(broker, names, wallet_server)
+    await broker.create_topics({names.source: 1})
     result = await run(env, "--client", "exchange", "--transaction", "t1", "--count", "3", "--yes", "--json")
     assert result.exit_code == 0, result.output
     examples = json.loads(result.stdout)["examples"]
     assert [one["published"] for one in examples] == [
         {"topic": names.source, "partition": 0, "offset": offset} for offset in range(3)
     ]
-    records = await embedded_broker.read_all(names.source)
+    records = await broker.read_all(names.source)
     assert [record.value for record in records] == [one["value"].encode() for one in examples]
     assert [record.key for record in records] == [one["event_id"].encode() for one in examples]
     assert [record.headers for record in records] == [{"type": b"transaction_status_changed"}] * 3
@@ -108,19 +106,19 @@ async def test_json_tells_where_kafka_put_them(
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
 async def test_a_script_publishes_nothing_without_saying_yes(
-    embedded_broker: EmbeddedBroker, names: Names, more: tuple[str, ...]
+    broker: Broker, names: Names, more: tuple[str, ...]
 ) -> None:
-    await embedded_broker.create_topics({names.source: 1})
-    env = environment(bootstrap=embedded_broker.bootstrap, names=names)
+    await broker.create_topics({names.source: 1})
+    env = environment(bootstrap=broker.bootstrap, names=names)
     result = await run(env, "--client", "lobstr", *more)
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "Give --yes" in result.stderr
-    assert await embedded_broker.read_all(names.source) == []
+    assert await broker.read_all(names.source) == []
 
 
-async def test_a_topic_that_is_not_there_is_said(embedded_broker: EmbeddedBroker, names: Names) -> None:
-    env = environment(bootstrap=embedded_broker.bootstrap, names=names)
+async def test_a_topic_that_is_not_there_is_said(broker: Broker, names: Names) -> None:
+    env = environment(bootstrap=broker.bootstrap, names=names)
     result = await run(env, "--client", "lobstr", "--yes")
     assert result.exit_code == 1
     assert f"topic {names.source} does not exist" in result.stderr

@@ -22,6 +22,7 @@ from aiokafka.structs import OffsetAndMetadata
 from stellar_sdk import Keypair
 
 from tests.servers.anchor_env import CALLBACK_SECRET, TEST_SEED, Names
+from tests.servers.both_brokers import both_brokers
 from tests.servers.kafka import ApacheKafka, Broker, Committed, EmbeddedBroker, Record
 from tests.servers.process import ChildProcess
 from tests.servers.receiver import Receiver
@@ -68,6 +69,7 @@ async def ready(self, request):
 # --- brokers --------------------------------------------------------------------------------------------------------
 
 
+@both_brokers
 async def test_what_is_published_can_be_read_back(broker: Broker, names: Names) -> None:
     topic = names.topic("a")
     await broker.create_topics({topic: 2, names.topic("empty"): 1})
@@ -88,6 +90,7 @@ async def test_what_is_published_can_be_read_back(broker: Broker, names: Names) 
     assert {topic, names.topic("empty")} <= await broker.topics()
 
 
+@both_brokers
 async def test_a_committed_position_can_be_seen(broker: Broker, names: Names) -> None:
     topic = names.topic("a")
     await broker.create_topics({topic: 2})

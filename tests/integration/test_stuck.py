@@ -18,13 +18,13 @@ EVENT = {"type": "transaction_created", "id": "e", "transaction": {"id": "t"}}
 
 
 async def test_a_stuck_worker_is_not_ready_and_then_leaves(
-    embedded_broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
+    broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
 ) -> None:
     business_server.respond = always(Hang())
     extra = {"DELIVERY_REQUEST_TIMEOUT_SECONDS": "600", "DELIVERY_STUCK_AFTER_SECONDS": "6"}
-    env = anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names, extra=extra)
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names, extra=extra)
     worker = await start_worker(env)
-    await embedded_broker.publish(names.source, [Record(json.dumps(EVENT).encode(), key=b"e")])
+    await broker.publish(names.source, [Record(json.dumps(EVENT).encode(), key=b"e")])
     await business_server.wait_for(1, 20)
     problems = await asyncio.wait_for(_until_not_ready(worker.url), 15)
     assert "callback-api does not get on" in problems
@@ -33,13 +33,13 @@ async def test_a_stuck_worker_is_not_ready_and_then_leaves(
 
 
 async def test_an_outage_is_not_taken_for_a_stuck_worker(
-    embedded_broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
+    broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
 ) -> None:
     await business_server.refuse()
     extra = {"DELIVERY_STUCK_AFTER_SECONDS": "2", "DELIVERY_RETRY_INITIAL_SECONDS": "3"}
-    env = anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names, extra=extra)
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names, extra=extra)
     worker = await start_worker(env)
-    await embedded_broker.publish(names.source, [Record(json.dumps(EVENT).encode(), key=b"e")])
+    await broker.publish(names.source, [Record(json.dumps(EVENT).encode(), key=b"e")])
     await asyncio.wait_for(_until_failed(worker.url, 3), 30)
     assert worker.is_running
     await business_server.accept()

@@ -16,6 +16,7 @@ from eventproc.journal_entries import DROPPED, Attempt, encode, partition_of
 from eventproc.timeline import Timeline
 from settings import Settings, load_settings
 from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.both_brokers import both_brokers
 from tests.servers.kafka import Broker
 from tests.servers.ports import free_port
 
@@ -69,6 +70,7 @@ def numbers(timeline: Timeline) -> list[int]:
     return [a.number for event in timeline.events for one in event.destinations for a in one.attempts]
 
 
+@both_brokers
 async def test_all_of_it_is_found_among_thousands_of_others_records(settings: Settings) -> None:
     now = time.time()
     others = encode([attempt(now, lane="other")], "w")
@@ -84,6 +86,7 @@ async def test_all_of_it_is_found_among_thousands_of_others_records(settings: Se
 
 
 @kafka_only
+@both_brokers
 async def test_only_what_was_written_since_then_is_read(settings: Settings) -> None:
     now = time.time()
     ages = (5 * HOUR, 3 * HOUR, HOUR, 0.0)
@@ -98,6 +101,7 @@ async def test_only_what_was_written_since_then_is_read(settings: Settings) -> N
     )
 
 
+@both_brokers
 async def test_damaged_records_and_dropped_entries_are_told_and_stop_nothing(settings: Settings) -> None:
     now = time.time()
     values = [
@@ -114,6 +118,7 @@ async def test_damaged_records_and_dropped_entries_are_told_and_stop_nothing(set
 
 
 @kafka_only
+@both_brokers
 async def test_cut_short_it_has_the_newest_and_says_from_when_on_it_is_complete(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +142,7 @@ async def test_it_takes_no_longer_than_it_is_given(settings: Settings) -> None:
     assert timeline.unknown[0] == "not everything was read, only 1e-09 s were given; none of it is sure"
 
 
+@both_brokers
 async def test_reading_makes_no_topic(broker: Broker, names: Names, tmp_path: Path) -> None:
     settings = settings_for(broker.bootstrap, names, tmp_path)
     assert (await read_timeline(settings, LANE)).events == ()

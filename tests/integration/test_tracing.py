@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
-from tests.servers.kafka import EmbeddedBroker
+from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.receiver import Receiver
@@ -65,7 +65,7 @@ def facts(span: Span) -> dict[str, Any]:
 
 @pytest.mark.timeout(240)
 async def test_one_trace_from_the_anchor_s_record_to_each_receiver(  # noqa: PLR0917 - fixtures
-    embedded_broker: EmbeddedBroker,
+    broker: Broker,
     names: Names,
     start_worker: StartWorker,
     business_server: Receiver,
@@ -75,7 +75,7 @@ async def test_one_trace_from_the_anchor_s_record_to_each_receiver(  # noqa: PLR
     wallet_server.respond = first(1, status(503))
     clients = [noncustodial_client("acme", wallet_server.url, domains=["acme.example.com"], seps=["sep24"])]
     env = anchor_env(
-        embedded_broker.bootstrap,
+        broker.bootstrap,
         business_url=business_server.url,
         clients=clients,
         names=names,
@@ -88,7 +88,7 @@ async def test_one_trace_from_the_anchor_s_record_to_each_receiver(  # noqa: PLR
     )
     worker = await start_worker(env)
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01".encode()}
-    await embedded_broker.publish(names.source, [Record(event("e1"), key=b"e1", headers=headers)])
+    await broker.publish(names.source, [Record(event("e1"), key=b"e1", headers=headers)])
     await wallet_server.wait_for(2, 60)
     await business_server.wait_for(1, 60)
     code, _ = await worker.terminate()
@@ -116,12 +116,12 @@ async def test_one_trace_from_the_anchor_s_record_to_each_receiver(  # noqa: PLR
 
 @pytest.mark.timeout(240)
 async def test_a_collector_that_is_away_holds_up_neither_deliveries_nor_the_stop(
-    embedded_broker: EmbeddedBroker, names: Names, start_worker: StartWorker, business_server: Receiver
+    broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
 ) -> None:
     extra = {"TRACING_ENABLED": "true", "TRACING_ENDPOINT": f"http://{LOOPBACK}:{free_port()}/v1/traces"}
-    env = anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names, extra=extra)
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names, extra=extra)
     worker = await start_worker(env)
-    await embedded_broker.publish(names.source, [Record(event("e1"), key=b"e1")])
+    await broker.publish(names.source, [Record(event("e1"), key=b"e1")])
     await business_server.wait_for(1, 60)
     code, seconds = await worker.terminate(60)
 
@@ -132,11 +132,11 @@ async def test_a_collector_that_is_away_holds_up_neither_deliveries_nor_the_stop
 
 @pytest.mark.timeout(240)
 async def test_without_tracing_no_receiver_sees_a_traceparent(
-    embedded_broker: EmbeddedBroker, names: Names, start_worker: StartWorker, business_server: Receiver
+    broker: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
 ) -> None:
-    await start_worker(anchor_env(embedded_broker.bootstrap, business_url=business_server.url, names=names))
+    await start_worker(anchor_env(broker.bootstrap, business_url=business_server.url, names=names))
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01".encode()}
-    await embedded_broker.publish(names.source, [Record(event("e1"), key=b"e1", headers=headers)])
+    await broker.publish(names.source, [Record(event("e1"), key=b"e1", headers=headers)])
     (request,) = await business_server.wait_for(1, 60)
 
     assert "traceparent" not in request.headers

@@ -112,7 +112,7 @@ class WorkerProcess:
         """Starts it; again after it ended: same data directory, same web port."""
         self.process.start()
 
-    async def wait_ready(self, timeout_seconds: float = 30.0, is_ready: IsReady = answers_ready) -> float:
+    async def wait_ready(self, timeout_seconds: float = 90.0, is_ready: IsReady = answers_ready) -> float:
         """Waits until it is ready: the seconds that took.
 
         Raises:

@@ -14,7 +14,7 @@ from eventproc.delivery.inbound import Job
 from eventproc.delivery.journal import Timing
 from eventproc.delivery.journal_writer import BUFFER_ENTRIES, BUNDLE_ENTRIES, STOP_SECONDS, JournalWriter
 from eventproc.identifiers import DestinationId, EventId, LaneKey
-from eventproc.journal_entries import DROPPED, Attempt, partition_of
+from eventproc.journal_entries import DROPPED, Attempt, Redriven, partition_of
 from eventproc.outcomes import Delivered, Failed, FailureKind, Rejected
 from eventproc.records import read_origin
 from eventproc.redrive import Entry
@@ -79,6 +79,7 @@ async def test_a_redrive_is_noted_from_its_beginning(topic: FakeAttemptsTopic) -
     journal.redriven(letter, "2026-11-24T10:00:00.250Z")
     await journal.on_stop()
     (noted,) = topic.entries("t1")
+    assert isinstance(noted, Redriven)
     assert (noted.at, noted.destination) == (1795514400.25, WALLET)
 
 
