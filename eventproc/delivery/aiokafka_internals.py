@@ -27,6 +27,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 CLOSE_SECONDS: Final = 1.0
 PROBES: Final = 3
+CONNECT_SECONDS: Final = 3.0
+"""So long may it take to connect, login included, however short sessions are: the broker may be busy."""
 _CONNECT: Final = AIOKafkaConnection.connect
 
 
@@ -35,7 +37,7 @@ def give_up_silent_brokers(seconds: float) -> None:
 
     async def connect(connection: Any) -> Any:
         patience = connection._request_timeout  # noqa: SLF001 - see the head of the module
-        connection._request_timeout = min(patience, seconds)  # noqa: SLF001
+        connection._request_timeout = min(patience, max(seconds, CONNECT_SECONDS))  # noqa: SLF001
         try:
             streams = await _CONNECT(connection)
         finally:
