@@ -41,7 +41,7 @@ NO_RESTART_CODES: Final = (0, 2)
 SETTINGS: Final = {
     **QUICK,
     # Longer than a commit may take: a heartbeat waits behind it, on the same connection.
-    "CONSUMER_SESSION_TIMEOUT_SECONDS": "6",
+    "CONSUMER_SESSION_TIMEOUT_SECONDS": "5",
     # Three workers ask three brokers: at the default 450 times a second, which two cores feel.
     "CONSUMER_FETCH_MAX_WAIT_MILLISECONDS": "200",
     "DELIVERY_MAX_IN_FLIGHT": f"{MAX_IN_FLIGHT}",

@@ -252,7 +252,8 @@ class ApacheKafka(_LocalBroker):
         super().start()
 
     def _format(self) -> None:
-        command = ["java", *_log_options("warn"), "-cp", classpath(), "kafka.tools.StorageTool", "format"]
+        java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *_log_options("warn")]
+        command = [*java, "-cp", classpath(), "kafka.tools.StorageTool", "format"]
         command += ["-c", str(self._properties_file), *self._format_arguments()]
         for credential in self._scram_credentials:
             command += ["--add-scram", credential]
