@@ -53,7 +53,7 @@ def _run(result: SoakResult) -> Iterator[str]:
     yield ""
     yield (
         f"{tally.sent:,} deliveries were due and {tally.received:,} came, {tally.duplicates:,} of them "
-        f"again; {result.drain_seconds:.0f} s after the load the last was delivered and committed."
+        f"again; within {result.drain_seconds:.0f} s after the load the last was delivered and committed."
     )
 
 

@@ -62,6 +62,7 @@ class SoakResult:
 
     ``capacity_per_second`` is what the set-up sustained, None where the rate was given. ``repeated_unasked``
     counts repetitions that no kill explains; ``set_aside`` the dead letters and the unreadable records.
+    ``ready`` and ``at_rest`` are the first worker before the load and some time after it.
     """
 
     date: str
@@ -81,6 +82,8 @@ class SoakResult:
     unverified: int
     set_aside: int
     problems: tuple[str, ...]
+    ready: ProcessSample | None
+    at_rest: ProcessSample | None
     marks: tuple[Mark, ...]
     samples: tuple[Sample, ...]
 

@@ -25,7 +25,7 @@ from bench.soak.churn import Churn, Schedule, schedule
 from bench.soak.receivers import BUSINESS
 from bench.soak.results import KILL, MARK, SAMPLE, Mark, Sample, SoakResult
 from bench.soak.samples import read_process
-from bench.soak.verdicts import repeated_unasked
+from bench.soak.verdicts import LONG_LIVED, repeated_unasked
 from bench.soak.world_process import WorldProcess
 from tests.chaos.scene import wait_until_all_done
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
@@ -55,6 +55,7 @@ class Options:
         seed: of the churn.
         nice: anchor and receivers give way to others by so much.
         sample_seconds: between samples.
+        rest_seconds: between the drain and the last look; idle connections close after 4 s.
         uvloop: the workers' event loop.
         is_shared: others work on the machine; only told on.
         settings: of the workers, in place of the defaults.
@@ -68,6 +69,7 @@ class Options:
     seed: int = 1
     nice: int = 0
     sample_seconds: float = 15.0
+    rest_seconds: float = 15.0
     uvloop: bool = True
     is_shared: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +115,7 @@ class Soak:
                 )
             )
             workers = await self._start_workers(stack, await world.where())
+            ready = read_process(workers[LONG_LIVED].pid)
             rate, capacity = self._options.events_per_second, None
             if rate is None:
                 capacity = await self._measure(world)
@@ -120,6 +123,7 @@ class Soak:
             date = time.strftime("%Y-%m-%dT%H-%M-%S")
             began, load_seconds = await self._load(world, workers, rate, stop)
             drain_seconds = await self._drain(world)
+            await asyncio.sleep(self._options.rest_seconds)
             return await self._count(
                 world,
                 began,
@@ -128,6 +132,8 @@ class Soak:
                 capacity_per_second=capacity,
                 load_seconds=load_seconds,
                 drain_seconds=drain_seconds,
+                ready=ready,
+                at_rest=read_process(workers[LONG_LIVED].pid),
             )
 
     async def _start_workers(self, stack: AsyncExitStack, urls: Mapping[str, str]) -> list[WorkerProcess]:

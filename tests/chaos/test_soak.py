@@ -23,6 +23,7 @@ OPTIONS = Options(
     events_per_second=40.0,
     clients=3,
     sample_seconds=0.5,
+    rest_seconds=0.5,
     uvloop=False,
     settings=QUICK,
     steps=Schedule(
@@ -48,9 +49,9 @@ async def test_a_run_ended_early_loses_nothing_and_tells_what_each_worker_held(
     assert result.ended_early
     assert result.load_seconds < 120
     assert result.tally.sent == result.tally.received > 100
-    # So short a run says nothing about growth: workers warm up.
+    # So short a run says nothing about growth: workers warm up, and their connections are still open.
     missed = [verdict for verdict in judge(result) if not verdict.is_met]
-    assert [verdict for verdict in missed if "the median grew" not in verdict.what] == []
+    assert [one for one in missed if "the median grew" not in one.what and "at rest" not in one.what] == []
     assert {mark.what for mark in result.marks} == {"restart", "fails"}
     long_lived, restarted = (
         [held for sample in result.samples if (held := sample.workers[worker])] for worker in (0, 1)
