@@ -204,8 +204,17 @@ def _remove(name: str) -> None:
 def _remove_those_of_the_dead() -> None:
     for name in _namespaces():
         owner = name.removeprefix(_PREFIX).partition("-")[0]
-        if name.startswith(_PREFIX) and owner.isdigit() and not Path(f"/proc/{owner}").exists():
+        if name.startswith(_PREFIX) and owner.isdigit() and not _is_alive(int(owner)):
             _remove(name)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process, and more of it than an exit code that nobody has asked for."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(") ")[2][0] != "Z"
 
 
 @contextlib.contextmanager
