@@ -22,7 +22,7 @@ from bench.lab import Lab, Options
 from bench.machine import describe
 from bench.receiver_process import LoadReceiver
 from bench.results import Results, read_results
-from bench.sections import backlog, destinations, end_to_end, route, sink, workers
+from bench.sections import backlog, destinations, end_to_end, route, sink, start, workers
 from bench.table import show, show_verdicts
 from bench.targets import judge
 from tests.servers.kafka import ApacheKafka, missing_for_kafka
@@ -39,6 +39,7 @@ SECTIONS: dict[str, Callable[[Lab], Awaitable[tuple[Any, ...]]]] = {
     "end-to-end": end_to_end.measure,
     "workers": workers.measure,
     "destinations": destinations.measure,
+    "start": start.measure,
     "backlog": backlog.measure,
 }
 

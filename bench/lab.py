@@ -22,7 +22,7 @@ from tests.servers.worker import WorkerProcess
 
 PARTITIONS = 8
 MAX_IN_FLIGHT = 64
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 STOP_SECONDS = 20.0
 # A worker is stopped by a signal while another program is measured; Kafka must not miss it meanwhile.
 SESSION_SECONDS = 120

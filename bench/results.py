@@ -89,6 +89,17 @@ class BacklogResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StartResult:
+    """One worker from its start until it is ready, with topics to make and without; then doing nothing."""
+
+    destinations: int
+    first_seconds: float
+    again_seconds: float
+    idle_mb: float
+    idle_cores: float
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """One run; a section that was not asked for is empty."""
 
@@ -100,6 +111,7 @@ class Results:
     end_to_end: tuple[EndToEndResult, ...] = ()
     workers: tuple[WorkersResult, ...] = ()
     destinations: tuple[DestinationsResult, ...] = ()
+    start: tuple[StartResult, ...] = ()
     backlog: tuple[BacklogResult, ...] = ()
 
 
@@ -115,5 +127,6 @@ def read_results(text: str) -> Results:
         end_to_end=tuple(EndToEndResult(**row) for row in found["end_to_end"]),
         workers=tuple(WorkersResult(**row) for row in found["workers"]),
         destinations=tuple(DestinationsResult(**row) for row in found["destinations"]),
+        start=tuple(StartResult(**row) for row in found.get("start", ())),
         backlog=tuple(BacklogResult(**row) for row in found["backlog"]),
     )

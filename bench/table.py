@@ -103,6 +103,17 @@ def _scaling(results: Results) -> list[Table]:
         (f"{r.destinations:,}", f"{r.deliveries_per_second:,.0f}", f"{r.cpu_us_per_delivery:.0f}")
         for r in results.destinations
     ]
+    start = [
+        (
+            f"{r.destinations:,}",
+            f"{r.first_seconds:.1f}",
+            f"{r.again_seconds:.1f}",
+            f"{r.idle_mb:.0f}",
+            f"{r.idle_cores:.2f}",
+        )
+        for r in results.start
+    ]
+    begun = ("destinations", "first time s", "again s", "idle MB", "idle cores")
     backlog = [
         (f"{r.events:,}", f"{r.idle_mb:.0f}", f"{r.waiting_mb:.0f}", f"{r.waiting_mb - r.idle_mb:+.0f}")
         for r in results.backlog
@@ -111,6 +122,7 @@ def _scaling(results: Results) -> list[Table]:
     return [
         _table("workers: from TRANSACTION to the receiver", ("processes", *rates), workers),
         _table("destinations: the same load over more of them", ("destinations", *rates), destinations),
+        _table("start: until one worker is ready", begun, start),
         _table("backlog: memory of one worker", ("events waiting", "idle MB", "MB", "more"), backlog),
     ]
 

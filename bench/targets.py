@@ -20,6 +20,8 @@ END_TO_END_P50_MS = 15.0
 END_TO_END_P99_MS = 60.0
 MANY_DESTINATIONS, FEW_DESTINATIONS = 1000, 10
 MANY_DESTINATIONS_RATIO = 1.3
+START_DESTINATIONS = 2500
+START_SECONDS, START_IDLE_MB = 30.0, 400.0
 BACKLOG_MB = 50.0
 
 
@@ -45,6 +47,7 @@ def judge(results: Results) -> list[Verdict]:
         *_sink(results),
         *_end_to_end(results),
         *_destinations(results),
+        *_start(results),
         *_backlog(results),
     ]
 
@@ -84,6 +87,16 @@ def _destinations(results: Results) -> Iterator[Verdict]:
     if MANY_DESTINATIONS in cpu and FEW_DESTINATIONS in cpu:
         ratio = cpu[MANY_DESTINATIONS] / cpu[FEW_DESTINATIONS]
         yield Verdict("destinations: CPU per delivery, 1,000 over 10", ratio, MANY_DESTINATIONS_RATIO)
+
+
+def _start(results: Results) -> Iterator[Verdict]:
+    for result in results.start:
+        if result.destinations == START_DESTINATIONS:
+            many = f"{result.destinations:,} destinations"
+            yield Verdict(
+                f"start: s until ready with {many}, topics made", result.first_seconds, START_SECONDS
+            )
+            yield Verdict(f"start: idle MB with {many}", result.idle_mb, START_IDLE_MB)
 
 
 def _backlog(results: Results) -> Iterator[Verdict]:

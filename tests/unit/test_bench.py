@@ -28,6 +28,7 @@ from bench.results import (
     Results,
     RouteResult,
     SinkResult,
+    StartResult,
     WorkersResult,
     read_results,
 )
@@ -60,13 +61,14 @@ GOOD = Results(
     end_to_end=(EndToEndResult(100, 500, 0.0, 9.0, 40.0), EndToEndResult(0, 1, 60.0, 12.0, 12.0)),
     workers=(WorkersResult(1, 4000.0, 240.0), WorkersResult(2, 7000.0, 250.0)),
     destinations=(DestinationsResult(10, 3000.0, 200.0), DestinationsResult(1000, 2500.0, 250.0)),
+    start=(StartResult(2500, 25.0, 12.0, 300.0, 0.05),),
     backlog=(BacklogResult(1_000_000, 90.0, 120.0),),
 )
 
 
 def test_good_results_meet_every_target() -> None:
     verdicts = judge(GOOD)
-    assert len(verdicts) == 9
+    assert len(verdicts) == 11
     assert [verdict.what for verdict in verdicts if not verdict.is_met] == []
 
 
@@ -88,6 +90,8 @@ def test_good_results_meet_every_target() -> None:
             ),
             "destinations: CPU per delivery",
         ),
+        (replace(GOOD, start=(StartResult(2500, 30.1, 12.0, 300.0, 0.05),)), "start: s until ready"),
+        (replace(GOOD, start=(StartResult(2500, 25.0, 12.0, 401.0, 0.05),)), "start: idle MB"),
         (replace(GOOD, backlog=(BacklogResult(1_000_000, 90.0, 141.0),)), "backlog: MB"),
     ],
 )
@@ -113,7 +117,7 @@ def test_sections_that_were_not_measured_are_not_judged() -> None:
 
 def test_the_table_shows_every_section_with_its_numbers() -> None:
     text = shown(GOOD)
-    for part in ("route", "sink", "end to end", "workers", "destinations", "backlog", "targets"):
+    for part in ("route", "sink", "end to end", "workers", "destinations", "start", "backlog", "targets"):
         assert part in text
     for number in ("9,000", "1.90", "one after 60 s of nothing", "1,000,000", "+30"):
         assert number in text
