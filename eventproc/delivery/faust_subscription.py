@@ -7,19 +7,41 @@
     Faust subscribes to a topic that comes at run time after 45 s, and hands nothing over before; from then on
     aiokafka knows no assignment and takes no commit, so all in flight would come twice. Proof:
     tests/integration/test_reload.py, clients that come and go.
+``App._stay_in_the_group``
+    Why Kafka refuses a rebalance, aiokafka tells whoever fetches, and waits until it is heard; in a rebalance
+    Faust does not fetch, so such a worker stood still for ever, without a word, outside the group. Here it is
+    heard, aiokafka tries again, and a worker that is refused again and again leaves. Proof:
+    tests/integration/test_many_topics.py, a worker that Kafka refuses.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any, Final
 
 import faust
+import structlog
+from aiokafka.errors import KafkaError
 from faust.transport import conductor
 from faust.types import TP, TopicT
+from mode import Service
+
+from eventproc.errors import EventprocError
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
 
 POLL_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 1.0
+MOST_REFUSALS: Final = 60
+FORGIVEN_SECONDS: Final = 60.0
+"""After so long without a refusal they are counted anew."""
+
+
+class RefusedError(EventprocError):
+    """Kafka does not let this worker into the group; the worker ends with it."""
 
 
 class Conductor(conductor.Conductor):
@@ -56,3 +78,35 @@ class App(faust.App):
         if self.should_stop:
             await self.on_partitions_revoked.send(revoked)
         await super()._on_partitions_revoked(revoked)
+
+    @Service.task
+    async def _stay_in_the_group(self) -> None:
+        refusals, last = 0, 0.0
+        heard: deque[KafkaError] = deque()
+        while not self.should_stop:
+            await self.sleep(LOOK_SECONDS)
+            self._hear(heard)
+            while heard:
+                refusal, now = heard.popleft(), self.loop.time()
+                refusals = refusals + 1 if now - last < FORGIVEN_SECONDS else 1
+                last = now
+                log.warning("group.refused", problem=repr(refusal)[:200], times=refusals)
+                if refusals >= MOST_REFUSALS:
+                    await self.crash(RefusedError(f"Kafka refuses the group {self.conf.id}: {refusal!r}"))
+                    return
+
+    def _hear(self, heard: deque[KafkaError]) -> None:
+        """Adds what aiokafka waits to tell, soon, and in its own thread; with that it goes on."""
+        thread = self._consumer and self._consumer._thread  # noqa: SLF001 - see the head of the module
+
+        def ask() -> None:
+            coordinator = thread._consumer and thread._consumer._coordinator  # noqa: SLF001
+            try:
+                if coordinator:
+                    coordinator.check_errors()
+            except KafkaError as error:
+                heard.append(error)
+
+        if thread and thread.thread_loop.is_running():
+            with suppress(RuntimeError):  # it has just ended
+                thread.thread_loop.call_soon_threadsafe(ask)

@@ -1,7 +1,7 @@
 """Kafka keeps a whole group in one record, up to a size: what becomes of a group that outgrows it.
 
 It is the bytes that count, so a broker that takes small records and a few topics with long names stand for
-thousands of topics and Kafka's own limit. The members are bare consumers, without a worker around them.
+thousands of topics and Kafka's own limit. Most members are bare consumers, without a worker around them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,13 @@ from faust.assignor import PartitionAssignor
 
 from eventproc.delivery.assignor import Assignor
 from tests.conftest import require_kafka
+from tests.fakes.records import event_value
+from tests.servers.anchor_env import Names, anchor_env
 from tests.servers.kafka import ApacheKafka
-from tests.servers.kafka_client import read_all
+from tests.servers.kafka_client import Record, read_all
+from tests.servers.receiver import Receiver
+from tests.servers.waiting import wait_until
+from tests.servers.worker import WorkerProcess
 
 LIMIT_BYTES = 15_000
 PARTITIONS = 4
@@ -174,13 +179,46 @@ async def test_a_larger_limit_of_the_offsets_topic_counts_at_once(small_kafka: A
         await set_limit(small_kafka, LIMIT_BYTES)
 
 
+@pytest.mark.kafka
+@pytest.mark.timeout(300)
+async def test_a_worker_that_kafka_refuses_says_so_and_goes_on_when_it_no_longer_does(
+    small_kafka: ApacheKafka, names: Names, business_server: Receiver
+) -> None:
+    """It stood still for ever, alive and silent: aiokafka waited for somebody to hear of it."""
+    env = anchor_env(small_kafka.bootstrap, business_url=business_server.url, names=names)
+    await set_limit(small_kafka, 350)
+    async with WorkerProcess(env) as worker:
+
+        async def is_refused() -> bool:
+            return "group.refused" in worker.log_text()
+
+        try:
+            await wait_until(is_refused, SECONDS, worker.log_tail)
+        finally:
+            await set_limit(small_kafka, LIMIT_BYTES)
+        await worker.wait_ready(SECONDS)
+        await small_kafka.publish(names.source, [Record(event_value("e1", "t1"), key=b"e1")])
+        await business_server.wait_for(1, SECONDS)
+
+
 async def set_limit(broker: ApacheKafka, limit_bytes: int) -> None:
-    """Of the records in ``__consumer_offsets``."""
+    """Of the records in ``__consumer_offsets``, which is made when somebody first asks for a group."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    limit = ConfigResource(
+        ConfigResourceType.TOPIC, "__consumer_offsets", {"max.message.bytes": str(limit_bytes)}
+    )
+
+    async def is_set() -> bool:
+        try:
+            await admin.find_coordinator("anybody")
+        except KafkaError:
+            return False
+        (answer,) = await admin.alter_configs([limit])
+        return all(code == 0 for code, *_ in answer.resources)
+
     await admin.start()
     try:
-        limit = {"max.message.bytes": str(limit_bytes)}
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, "__consumer_offsets", limit)])
+        await wait_until(is_set, SECONDS, "limit not set")
     finally:
         await admin.close()
 
