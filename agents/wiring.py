@@ -6,7 +6,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,7 @@ from eventproc.doctor.findings import State
 from eventproc.doctor.signing_key import home_domains, judge_signing_key
 from eventproc.errors import ConfigurationError
 from eventproc.identifiers import DestinationId
+from eventproc.order_guard import OrderGuard
 from eventproc.reload_plan import Configuration
 from eventproc.tracing_extra import missing_extra
 from settings import Settings, load_settings
@@ -273,12 +274,13 @@ def _engine_maker(  # noqa: PLR0917 - what all engines share
     tracer: Tracer | None,
 ) -> Callable[[Settings, Destination], Engine]:
     dead_letters = DeadLetterWriter(producer, settings.topics.dead_letter)
-    clock = LoopClock()
+    clock, guard = LoopClock(), OrderGuard()
 
     def make(settings: Settings, destination: Destination) -> Engine:
         sender = make_sender(settings, destination)
-        parts = EngineParts(sender, dead_letters, tap, clock, holds=holds, journal=journal, tracer=tracer)
-        return Engine(destination, settings.delivery, parts)
+        parts = EngineParts(sender, dead_letters, tap, clock)
+        shared = replace(parts, holds=holds, guard=guard, journal=journal, tracer=tracer)
+        return Engine(destination, settings.delivery, shared)
 
     return make
 

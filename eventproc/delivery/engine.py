@@ -58,6 +58,7 @@ class EngineParts:
     clock: Clock
     draw: Callable[[], float] = field(default=random.random)
     holds: LaneHolds = field(default_factory=UnsharedHolds)
+    guard: OrderGuard = field(default_factory=OrderGuard)
     journal: Journal = NO_JOURNAL
     tracer: Tracer | None = None
 
@@ -80,7 +81,7 @@ class Engine:
         self._backlog = Backlog(parts.flow, self._partitions, delivery.max_waiting)
         self._lanes: Lanes[Job] = Lanes()
         self._evidence = Evidence()
-        self._guard = OrderGuard()
+        self._guard = parts.guard
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: Timer | None = None
         self._operator_pause = False
@@ -287,7 +288,7 @@ class Engine:
         if isinstance(body, Unbuildable):
             await self._settle(lane, job, body, None)
             return
-        if job.attempts == 0 and self._guard.is_stale(lane.key, body.updated_at):
+        if job.attempts == 0 and self._guard.is_stale(self.destination.id, lane.key, body.updated_at):
             self.stats.late += 1
             if self._delivery.order == "skip_stale" and job.origin.redriven is None:
                 self._journal.skipped(self.destination.id, job, "stale")
@@ -313,7 +314,7 @@ class Engine:
         now = self._clock.monotonic()
         if isinstance(outcome, Delivered):
             self._evidence.record(lane.key, now, succeeded=True)
-            self._guard.delivered(lane.key, instant)
+            self._guard.delivered(self.destination.id, lane.key, instant)
             self.stats.delivered(self._clock.wall() - job.published_ms / 1000)
             self._endpoint_answered()
             self._finish(lane, job)
