@@ -82,10 +82,10 @@ class SoakResult:
     unverified: int
     set_aside: int
     problems: tuple[str, ...]
-    ready: ProcessSample | None
-    at_rest: ProcessSample | None
     marks: tuple[Mark, ...]
     samples: tuple[Sample, ...]
+    ready: ProcessSample | None = None
+    at_rest: ProcessSample | None = None
 
     def count(self, what: str) -> int:
         """How often something was done."""

@@ -32,6 +32,7 @@ DOCUMENTS = [
         "docs/deployment.md",
         "docs/migrating-from-anchor-platform.md",
         "docs/scale.md",
+        "docs/soak.md",
     )
 ] + [CHECKOUT / "docs" / "performance.md", CHECKOUT / "docs" / "receiving.md"]
 RECEIVING = CHECKOUT / "docs" / "receiving.md"
