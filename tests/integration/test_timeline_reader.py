@@ -25,11 +25,6 @@ LANE = "5e3a0d2c-1b7f-4a53-9a0e-2f7c1c1f8f10"
 PLACE = partition_of(LANE, PARTITIONS)
 HOUR = 3600.0
 
-# The embedded broker knows neither records' own times nor where exactly a partition ends.
-kafka_only = pytest.mark.parametrize(
-    "broker", [pytest.param("apache_kafka", marks=pytest.mark.kafka)], indirect=True
-)
-
 
 def attempt(at: float, number: int = 1, lane: str = LANE) -> Attempt:
     return Attempt(
@@ -85,9 +80,8 @@ async def test_all_of_it_is_found_among_thousands_of_others_records(settings: Se
     assert numbers(timeline) == sorted(n + 1 for n in mine)
 
 
-@kafka_only
-@both_brokers
 async def test_only_what_was_written_since_then_is_read(settings: Settings) -> None:
+    """The embedded broker knows neither records' own times nor where exactly a partition ends."""
     now = time.time()
     ages = (5 * HOUR, 3 * HOUR, HOUR, 0.0)
     for number, age in enumerate(ages, 1):
@@ -117,8 +111,6 @@ async def test_damaged_records_and_dropped_entries_are_told_and_stop_nothing(set
     assert "workers could not write 7 entries, of whatever transaction, in this time" in timeline.unknown
 
 
-@kafka_only
-@both_brokers
 async def test_cut_short_it_has_the_newest_and_says_from_when_on_it_is_complete(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
