@@ -36,7 +36,7 @@ chaos: $(STAMP)
 # Every reader of what others write, for a while; see tests/fuzz. Without atheris, which has no wheel for some machines,
 # hypothesis alone.
 fuzz: $(STAMP)
-	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet '.[fuzz]' || true
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[fuzz]' || true
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(STAMP)
