@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import TypeAlias
 
 import pytest
+import structlog
 
 from tests.servers.anchor_env import CALLBACK_SECRET, TEST_SEED, Names
 from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker, missing_for_kafka
@@ -22,6 +24,15 @@ _workers_of_test = pytest.StashKey[list[WorkerProcess]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-long", action="store_true", help="run the chaos tests at full length")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_by_default() -> Iterator[None]:
+    """A command that ran in the test's own process has set logging up for itself, and for whoever comes next."""
+    yield
+    structlog.reset_defaults()
+    for name in ("aiokafka", "aiokafka.conn"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
