@@ -6,7 +6,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -278,9 +278,10 @@ def _engine_maker(  # noqa: PLR0917 - what all engines share
 
     def make(settings: Settings, destination: Destination) -> Engine:
         sender = make_sender(settings, destination)
-        parts = EngineParts(sender, dead_letters, tap, clock)
-        shared = replace(parts, holds=holds, guard=guard, journal=journal, tracer=tracer)
-        return Engine(destination, settings.delivery, shared)
+        parts = EngineParts(
+            sender, dead_letters, tap, clock, holds=holds, guard=guard, journal=journal, tracer=tracer
+        )
+        return Engine(destination, settings.delivery, parts)
 
     return make
 
