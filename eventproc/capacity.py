@@ -33,7 +33,8 @@ DEFAULT_IN_FLIGHT: Final = 64
 MOST_IN_FLIGHT: Final = 10_000
 DEFAULT_WAITING: Final = 1000
 DEFAULT_FETCH_WAIT_MS: Final = 20
-LINGER_SECONDS: Final = 0.002
+PRODUCE_SECONDS: Final = 0.002
+"""So long one produce request is under way; what comes meanwhile goes in the next."""
 FETCHED_BYTES: Final = 256 * 1024
 SINGLE_TOPICS: Final = 4
 """invalid, dead-letter, customers, control: one partition each."""
@@ -342,7 +343,7 @@ def _kafka(shape: _Shape) -> Kafka:
     replicas = partitions * load.replication
     per_second = (source + written) * load.replication
     readers = shape.group.readers(GROUP_RECORD_BYTES)
-    routed = 1 / shape.source_partitions / shape.partitions * LINGER_SECONDS
+    routed = 1 / shape.source_partitions / shape.partitions * PRODUCE_SECONDS
     return Kafka(
         source_mb_per_second=source / _MB,
         written_mb_per_second=written / _MB,

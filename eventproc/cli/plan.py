@@ -256,7 +256,7 @@ def _reckoned_kafka(plan: Plan) -> Iterator[tuple[str, str, str]]:
     yield (
         "records a batch",
         f"{max(kafka.records_per_batch_business, kafka.records_per_batch_wallet):,.1f}",
-        f"written to one partition in one linger; to a wallet's {kafka.records_per_batch_wallet:,.1f}",
+        f"for one partition while a write is under way; to a wallet's {kafka.records_per_batch_wallet:,.1f}",
     )
 
 

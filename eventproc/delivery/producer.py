@@ -1,8 +1,10 @@
 """Records into our own topics: idempotent, in order per partition, acknowledged by all in-sync replicas.
 
-aiokafka's producer called directly, which is three times as fast as Faust's ``topic.send`` (see the design);
-it batches by itself, so the router need not wait between records. Sends never expire: an expired batch behind
-which a later one succeeds would leave a gap that the sinks' replay filter takes for "already written".
+aiokafka's producer called directly, which is three times as fast as Faust's ``topic.send`` (see the design).
+It has one request to a broker under way at a time and sends next what has come meanwhile: batches by
+themselves, the larger the more there is to do, so nothing waits for company (no linger). Sends never
+expire: an expired batch behind which a later one succeeds would leave a gap that the sinks' replay filter
+takes for "already written".
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
-LINGER_MS: Final = 2
 BATCH_BYTES: Final = 256 * 1024
 RETRY_SECONDS: Final = 0.5
 CLOSE_SECONDS: Final = 3.0
@@ -60,7 +61,6 @@ class RecordProducer(Service):
             **connection_options(self._settings),
             enable_idempotence=idempotent,
             acks="all",
-            linger_ms=LINGER_MS,
             max_batch_size=BATCH_BYTES,
             max_request_size=self._settings.topics.max_message_bytes + 64 * 1024,
             metadata_max_age_ms=60_000,

@@ -163,7 +163,6 @@ def test_any_plan_keeps_its_promises(
 
 def test_what_the_calculator_takes_for_defaults_are_the_defaults() -> None:
     from agents.wiring import FETCH_BYTES
-    from eventproc.delivery.producer import LINGER_MS
     from eventproc.delivery.topics import plan_topics
 
     loaded = load_settings(env={})
@@ -172,7 +171,6 @@ def test_what_the_calculator_takes_for_defaults_are_the_defaults() -> None:
     assert loaded.topics.partitions == capacity.PREFERRED_PARTITIONS
     assert loaded.consumer.fetch_max_wait_milliseconds == capacity.DEFAULT_FETCH_WAIT_MS
     assert capacity.FETCHED_BYTES == FETCH_BYTES
-    assert pytest.approx(LINGER_MS) == capacity.LINGER_SECONDS * 1000
     beside = [topic.partitions for topic in plan_topics(loaded, []) if topic.name != loaded.topics.source]
     assert sorted(beside) == [1] * capacity.SINGLE_TOPICS + [capacity.JOURNAL_PARTITIONS]
 
