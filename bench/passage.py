@@ -56,7 +56,10 @@ async def pass_through(
             worker.resume()
         pids = [worker.pid for worker in running]
         bound = 30.0 + load.events / LEAST_PER_SECOND
-        return await watch_until(lab.receiver.count, pids, all_delivered, bound)
+        await lab.profile_start(running[0])
+        window = await watch_until(lab.receiver.count, pids, all_delivered, bound)
+        await lab.profile_stop(running[0], f"passage-{load.clients}-clients-{workers}-workers", window)
+        return window
 
 
 async def _warm_up(lab: Lab, names: Names, load: Load) -> None:

@@ -33,8 +33,7 @@ DEFAULT_IN_FLIGHT: Final = 64
 MOST_IN_FLIGHT: Final = 10_000
 DEFAULT_WAITING: Final = 1000
 DEFAULT_FETCH_WAIT_MS: Final = 20
-PRODUCE_SECONDS: Final = 0.002
-"""So long one produce request is under way; what comes meanwhile goes in the next."""
+PRODUCE_SECONDS: Final = 0.002  # one write is under way; what comes meanwhile goes in the next
 FETCHED_BYTES: Final = 256 * 1024
 SINGLE_TOPICS: Final = 4
 """invalid, dead-letter, customers, control: one partition each."""

@@ -60,6 +60,7 @@ from mode import Service
 
 from eventproc.delivery.faust_subscription import Conductor
 from eventproc.delivery.fetch_pace import fetch_pace
+from eventproc.delivery.fetch_sessions import in_sessions
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.watermark import CommitPoint
@@ -123,6 +124,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             len(partitions),
             consumer._fetch_max_wait_ms,  # noqa: SLF001
         )
+        in_sessions(fetcher)
         fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
         ends = await consumer.end_offsets([tp for tp, found in fetched.items() if found.metadata])
         if consumer.assignment() != set(partitions):
