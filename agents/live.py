@@ -14,6 +14,7 @@ import structlog
 
 from eventproc.delivery.bounded_kafka import ANSWER_SECONDS, as_unavailable, within
 from eventproc.delivery.engine import Engine
+from eventproc.delivery.faust_subscription import AgentTopics
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.reloader import Retired
@@ -47,7 +48,7 @@ class LiveConfiguration:
         make_engine: an engine of a destination that comes.
         make_sender: a sender of a destination that changes.
         producer: has to know the topics.
-        add_agent: lets an engine read its topic.
+        read: the topics that the sinks' agent reads.
     """
 
     def __init__(
@@ -56,13 +57,13 @@ class LiveConfiguration:
         make_engine: Callable[[Settings, Destination], Engine],
         make_sender: Callable[[Settings, Destination], Sender],
         producer: RecordProducer,
-        add_agent: Callable[[Engine], Any],
+        read: AgentTopics,
     ) -> None:
         self._app = app
         self._make_engine = make_engine
         self._make_sender = make_sender
         self._producer = producer
-        self._add_agent = add_agent
+        self._read = read
 
     async def apply(self, new: Configuration, plan: ReloadPlan) -> list[Retired]:
         """Put it in force; raises before anything has changed."""
@@ -72,12 +73,12 @@ class LiveConfiguration:
         await self._make_topics(new, fresh)
         retired = [self._reconfigure(new, id_) for id_ in (*plan.changed, *back)]
         for id_ in fresh:
-            await self._open(new, id_)
+            self._open(new, id_)
         self._route(new)
         parts.settings = new.settings
         leaving = self._let_go(new, plan.removed)
         if fresh or leaving:
-            await self._app.resubscribe({engine.destination.topic for engine in leaving})
+            await self._app.resubscribe(self._read, {engine.destination.topic for engine in leaving})
         for engine in leaving:
             await self._close(engine)
         return retired
@@ -99,13 +100,12 @@ class LiveConfiguration:
         seconds = parts.settings.delivery.request_timeout_seconds + GRACE_SECONDS
         return Retired(engine.reconfigure(destination, new.settings.delivery, sender), seconds)
 
-    async def _open(self, new: Configuration, id_: DestinationId) -> None:
+    def _open(self, new: Configuration, id_: DestinationId) -> None:
         parts = self._app.parts
         engine = parts.engines[id_] = self._make_engine(new.settings, new.destinations[id_])
         parts.control.adopt(id_)
-        agent = self._add_agent(engine)
-        self._app.agents.update_topic_index()
-        await agent.maybe_start()
+        parts.ledger.register(engine.destination.topic, engine)
+        self._read.topics.append(engine.destination.topic)
 
     def _route(self, new: Configuration) -> None:
         topics = {id_: destination.topic for id_, destination in new.destinations.items()}
@@ -132,15 +132,7 @@ class LiveConfiguration:
         ledger: Ledger = self._app.parts.ledger
         ledger.unregister(engine.destination.topic)
         del self._app.parts.engines[engine.destination.id]
-        agent = self._app.agents.data.pop(agent_name(engine))
-        agent.cancel()
-        await agent.stop()
         await engine.close()
-
-
-def agent_name(engine: Engine) -> str:
-    """What the agent of an engine is called, in logs and Faust's own page."""
-    return f"sink.{engine.destination.id}"
 
 
 def warn_of_what_stays(engines: Iterable[Engine], highwater: Callable[[Any], int | None]) -> None:

@@ -1,7 +1,8 @@
-"""Joins Faust's streams to the handlers: batches in, never a wait, never Faust's own ack.
+"""Joins Faust's streams to the handlers: a poll's records in, never a wait, never Faust's own ack.
 
-An event of these streams is what one poll fetched of one partition (``faust_internals.Consumer.getmany``).
-Offsets are committed from the handlers' watermarks (``delivery/ledger.py``).
+An event of these streams is what one poll brought of all the topics of an agent, by partition
+(``faust_internals.Consumer.getmany``). Offsets are committed from the handlers' watermarks
+(``delivery/ledger.py``).
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import structlog
+
 from eventproc.delivery.inbound import InboundRecord
+
+log = structlog.stdlib.get_logger("eventproc")
 
 
 class RecordHandler(Protocol):
@@ -19,24 +24,40 @@ class RecordHandler(Protocol):
         """Take one record without waiting."""
 
 
-def feed(handler: RecordHandler, name: str) -> Callable[[Any], Any]:
-    """The body of an agent that hands every record of its topic to ``handler``; ``name`` is for the log."""
+def feed(handler_of: Callable[[str], RecordHandler | None], name: str) -> Callable[[Any], Any]:
+    """The body of an agent that hands every record to its topic's handler; ``name`` is for the log.
+
+    A topic without one has been let go of. A handler that fails ends the worker: what came with the record
+    would be neither delivered nor missed here, and comes again elsewhere.
+    """
 
     async def agent(stream: Any) -> None:
-        accept = handler.accept
         async for event in stream.noack().events():
-            partition = event.message.tp
-            for record in event.value:
-                accept(
-                    InboundRecord(
-                        partition,
-                        record.offset,
-                        record.key,
-                        record.value,
-                        list(record.headers),
-                        record.timestamp,
-                    )
-                )
+            for partition, records in event.value:
+                handler = handler_of(partition[0])
+                if handler is None:
+                    continue
+                try:
+                    _take(handler, partition, records)
+                except Exception as error:
+                    log.critical("records.not_taken", partition=tuple(partition), problem=repr(error))
+                    await stream.app.crash(error)
+                    raise
 
     agent.__name__ = agent.__qualname__ = name
     return agent
+
+
+def _take(handler: RecordHandler, partition: tuple[str, int], records: list[Any]) -> None:
+    accept = handler.accept
+    for record in records:
+        accept(
+            InboundRecord(
+                partition,
+                record.offset,
+                record.key,
+                record.value,
+                list(record.headers),
+                record.timestamp,
+            )
+        )

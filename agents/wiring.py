@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any, Final
 import faust
 import structlog
 
-from agents.live import LiveConfiguration, agent_name, build_configuration, warn_of_what_stays
+from agents.live import LiveConfiguration, build_configuration, warn_of_what_stays
 from agents.pages import add_pages
 from agents.router import Router, RouterTopics
 from agents.sink import feed
@@ -27,7 +27,7 @@ from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.faust_internals import BatchSchema, PartitionTap, Transport, Worker
-from eventproc.delivery.faust_subscription import App
+from eventproc.delivery.faust_subscription import AgentTopics, App
 from eventproc.delivery.garbage import settle
 from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
@@ -149,9 +149,8 @@ def create_app(settings: Settings) -> EventprocApp:
         tracer=tracing,
     )
 
-    _add_agent(app, ledger, settings.topics.source, router, "router")
-    for engine in engines.values():
-        _add_sink(app, ledger, engine)
+    _add_agent(app, ledger, "router", {settings.topics.source: router})
+    read = _add_agent(app, ledger, "sinks", {one.destination.topic: one for one in engines.values()})
 
     watch = ProgressWatch(
         partial(_pulses, app, router, engines),
@@ -160,7 +159,7 @@ def create_app(settings: Settings) -> EventprocApp:
     )
     control = Control(settings, engines)
     history = History(engines.values)
-    live = LiveConfiguration(app, make_engine, make_sender, producer, partial(_add_sink, app, ledger))
+    live = LiveConfiguration(app, make_engine, make_sender, producer, read)
     configuration = Configuration(settings, destinations)
     reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
     app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer, history, reloader)
@@ -292,14 +291,13 @@ def _make_sender(producer: RecordProducer, settings: Settings, destination: Dest
     return HttpSender(destination.endpoint, settings.delivery)
 
 
-def _add_sink(app: EventprocApp, ledger: Ledger, engine: Engine) -> Any:
-    return _add_agent(app, ledger, engine.destination.topic, engine, agent_name(engine))
-
-
-def _add_agent(app: EventprocApp, ledger: Ledger, topic: str, handler: Any, name: str) -> Any:
-    ledger.register(topic, handler)
-    channel = app.topic(topic, schema=BatchSchema(), acks=False)
-    return app.agent(channel, name=name)(feed(handler, name))
+def _add_agent(app: EventprocApp, ledger: Ledger, name: str, handlers: Mapping[str, Any]) -> AgentTopics:
+    """A Faust agent that reads topics, each for its handler."""
+    for topic, handler in handlers.items():
+        ledger.register(topic, handler)
+    topics = AgentTopics.read_by(name, handlers, app, schema=BatchSchema(), acks=False)
+    app.agent(topics, name=name)(feed(ledger.handler_of, name))
+    return topics
 
 
 async def _ask_anchor(settings: Settings, at: datetime) -> list[str]:

@@ -3,6 +3,10 @@
 ``App._on_partitions_revoked``
     In a stop Faust tells nobody that partitions are taken away and lets go of them at once, with requests in
     flight. Proof: tests/chaos/test_sigterm.py, in a rebalance.
+``AgentTopics``, ``Conductor.poll_of``
+    A Faust agent's topics are fixed when it starts, and each partition has a way of its own to its stream. An
+    agent for each destination made a thousand streams, and a thousand messages of a poll of one record each.
+    Proof: tests/unit/delivery/test_faust_subscription.py, tests/integration/test_reload.py.
 ``Conductor.add``, ``App.resubscribe``
     Faust subscribes to a topic that comes at run time after 45 s, and hands nothing over before; from then on
     aiokafka knows no assignment and takes no commit, so all in flight would come twice. Proof:
@@ -18,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -26,7 +30,7 @@ import faust
 import structlog
 from aiokafka.errors import KafkaError
 from faust.transport import conductor
-from faust.types import TP, TopicT
+from faust.types import TP
 from mode import Service
 
 from eventproc.errors import EventprocError
@@ -35,6 +39,7 @@ log = structlog.stdlib.get_logger("eventproc.delivery")
 
 POLL_SECONDS: Final = 0.1
 LOOK_SECONDS: Final = 1.0
+NO_PARTITION: Final = -1
 MOST_REFUSALS: Final = 60
 FORGIVEN_SECONDS: Final = 60.0
 """After so long without a refusal they are counted anew."""
@@ -44,25 +49,58 @@ class RefusedError(EventprocError):
     """Kafka does not let this worker into the group; the worker ends with it."""
 
 
-class Conductor(conductor.Conductor):
-    """Faust's conductor, which leaves it to ``App.resubscribe`` when topics come and go."""
+class AgentTopics(faust.Topic):
+    """What one agent reads: topics that come and go. Faust's clones of it share them."""
 
-    _topics: set[TopicT]
+    agent = ""
+
+    @classmethod
+    def read_by(cls, agent: str, names: Iterable[str], app: faust.App, **options: Any) -> AgentTopics:
+        """The topics of an agent of this name; ``options`` are those of a Faust topic."""
+        made = cls(app, **options)
+        made.agent, made.topics = agent, list(names)
+        return made
+
+    def clone(self, *, is_iterator: bool | None = None, **options: Any) -> Any:
+        """Faust's, with the same list."""
+        twin: Any = super().clone(is_iterator=is_iterator, **options)
+        twin.agent, twin.topics = self.agent, self.topics
+        return twin
+
+
+class Conductor(conductor.Conductor):
+    """Faust's conductor, with one way to each agent; ``App.resubscribe`` is told when topics come and go."""
+
+    _topics: set[Any]
+
+    def __init__(self, app: Any, **kwargs: Any) -> None:
+        self._polls: dict[str, TP] = {}
+        super().__init__(app, **kwargs)
 
     def add(self, topic: Any) -> None:
-        """An agent reads this topic."""
+        """An agent reads this."""
         self._topics.add(topic)
 
-    def forget(self, names: Collection[str]) -> None:
-        """No agent reads these any more."""
-        self._topics = {topic for topic in self._topics if not set(topic.topics).intersection(names)}
+    def poll_of(self, topic: str) -> TP | None:
+        """What stands for the partition in a message with all that a poll brought the topic's agent.
+
+        None: nobody reads the topic any more.
+        """
+        return self._polls.get(topic)
+
+    def _update_callback_map(self) -> None:
+        self._polls = {}
+        for topics in self._topics:
+            poll = TP(topics.agent, NO_PARTITION)
+            self._tp_to_callback[poll] = self._build_handler(poll, {topics})
+            self._polls.update(dict.fromkeys(topics.topics, poll))
 
 
 class App(faust.App):
     """Faust's app, which hands its partitions over in good order also while it stops."""
 
-    async def resubscribe(self, leaving: Collection[str] = ()) -> None:
-        """Read what the agents read now, less ``leaving``.
+    async def resubscribe(self, topics: AgentTopics, leaving: Collection[str] = ()) -> None:
+        """Read what the agents read now, and of ``topics`` no more those that are ``leaving``.
 
         Drained and committed before, as in a rebalance, and never in the middle of one.
         """
@@ -71,7 +109,7 @@ class App(faust.App):
         if self.should_stop:
             return
         await self._on_partitions_revoked(set(self.consumer.assignment()))
-        self.topics.forget(leaving)
+        topics.topics[:] = [name for name in topics.topics if name not in leaving]
         await self.consumer.subscribe(await self.topics._update_indices())  # noqa: SLF001 - Faust's own way
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:

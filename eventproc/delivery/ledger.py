@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -52,6 +52,10 @@ class Ledger:
     def unregister(self, topic: str) -> None:
         """Nobody works on ``topic`` any more; what is assigned of it was released."""
         self._handlers.pop(topic, None)
+
+    def handler_of(self, topic: str) -> Any:
+        """Who works on ``topic``, as registered; None: nobody."""
+        return self._handlers.get(topic)
 
     def assigned(self, positions: Mapping[Partition, tuple[int | None, str]], generation: int) -> None:
         """Partitions are ours, each with its committed offset (None: nothing committed) and metadata.

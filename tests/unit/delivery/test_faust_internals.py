@@ -60,7 +60,7 @@ class FakeAiokafka:
         self.sought: dict[Any, int | str] = {}
         self.error = error
         self.hang = hang
-        self._coordinator = self._fetcher = self
+        self._coordinator = self._fetcher = self._client = self
         self._fetch_max_wait_ms = 20
 
     def assignment(self) -> set[TopicPartition]:
