@@ -18,6 +18,8 @@ import structlog
 from aiokafka.errors import for_code
 from aiokafka.protocol.fetch import FetchRequest
 
+from eventproc.delivery.fetch_plan import FetchPlan
+
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
 FIRST_VERSION: Final = 7
@@ -73,6 +75,7 @@ def in_sessions(fetcher: Any) -> None:
     """Let aiokafka's fetcher begin sessions, or begin them anew."""
     if not isinstance(fetcher._client, FetchSessions):  # noqa: SLF001 - see the head of the module
         fetcher._client = FetchSessions(fetcher._client)  # noqa: SLF001
+        fetcher._get_actions_per_node = FetchPlan(fetcher)  # noqa: SLF001
     fetcher._client.restart()  # noqa: SLF001
 
 
@@ -92,6 +95,11 @@ class FetchSessions:
         What is under way belongs to the sessions before.
         """
         self._sessions = {node: FetchSession(session.id) for node, session in self._sessions.items()}
+
+    def has_session(self, node_id: int) -> bool:
+        """Whether this broker keeps one for us."""
+        session = self._sessions.get(node_id)
+        return session is not None and session.epoch > 0
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
         """As the client's.

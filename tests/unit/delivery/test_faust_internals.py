@@ -61,6 +61,7 @@ class FakeAiokafka:
         self.error = error
         self.hang = hang
         self._coordinator = self._fetcher = self._client = self
+        self._get_actions_per_node = None
         self._fetch_max_wait_ms = 20
 
     def assignment(self) -> set[TopicPartition]:

@@ -149,7 +149,7 @@ async def test_each_broker_has_a_session_of_its_own() -> None:
 
 async def test_a_new_assignment_names_everything_and_replaces_the_session() -> None:
     broker = Broker()
-    fetcher = SimpleNamespace(_client=broker)
+    fetcher = SimpleNamespace(_client=broker, _get_actions_per_node=None)
     in_sessions(fetcher)
     await fetcher._client.send(NODE, fetch(MANY))
     in_sessions(fetcher)

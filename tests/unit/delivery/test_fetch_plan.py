@@ -1,0 +1,158 @@
+"""What is fetched next is what aiokafka itself would fetch."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventproc.delivery.fetch_plan import FetchPlan
+
+NODES = (1, 2, 3)
+FETCHER_TIMEOUT = 0.2
+PARTITIONS = [TopicPartition(topic, number) for topic in "abc" for number in range(3)]
+
+
+class Cluster:
+    def __init__(self, leaders: dict[TopicPartition, int | None]) -> None:
+        self._partitions = leaders
+        self.asked = 0
+
+    def leader_for_partition(self, partition: TopicPartition) -> int | None:
+        self.asked += 1
+        return self._partitions[partition]
+
+
+class Assignment:
+    """aiokafka's, without what waits."""
+
+    def __init__(self, positions: dict[TopicPartition, int | None], paused: set[TopicPartition]) -> None:
+        self.tps = frozenset(positions)
+        self._tp_state = {
+            partition: SimpleNamespace(
+                _position=position,
+                position=position,
+                has_valid_position=position is not None,
+                _paused=partition in paused,
+                paused=partition in paused,
+                resume_fut=("resume", partition),
+            )
+            for partition, position in positions.items()
+        }
+
+    def state_value(self, partition: TopicPartition) -> Any:
+        return self._tp_state[partition]
+
+
+def make_fetcher(
+    leaders: dict[TopicPartition, int | None],
+    records: dict[TopicPartition, float] | None = None,
+    in_flight: set[int] | None = None,
+) -> Any:
+    """aiokafka's own decision over what this has of a fetcher; ``records``: seconds that are left to take each."""
+    fetcher = Fetcher.__new__(Fetcher)
+    fetcher._client = SimpleNamespace(cluster=Cluster(leaders), has_session=lambda _node: True)
+    fetcher._records = OrderedDict(
+        (partition, SimpleNamespace(calculate_backoff=lambda seconds=seconds: seconds))
+        for partition, seconds in (records or {}).items()
+    )
+    fetcher._in_flight = in_flight or set()
+    fetcher._preferred_read_replica = {}
+    fetcher._fetcher_timeout = FETCHER_TIMEOUT
+    fetcher._max_partition_fetch_bytes = 1000
+    fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes, fetcher._fetch_max_bytes = 100, 1, 1 << 20
+    fetcher._isolation_level, fetcher._client_rack = 0, None
+    return fetcher
+
+
+def comparable(actions: Any) -> Any:
+    """Without the order, in which aiokafka shuffles; each request in the broker's words."""
+    requests, resets, timeout, stale, resume = actions
+    return (
+        {
+            node: (
+                {(topic, entry) for topic, entries in request.topics for entry in entries},
+                request._max_wait_ms,
+                request._min_bytes,
+                request._max_bytes,
+                request._isolation_level,
+                request._rack_id,
+            )
+            for node, request in requests
+        },
+        {node: set(partitions) for node, partitions in resets.items()},
+        timeout,
+        stale,
+        set(resume),
+    )
+
+
+some = st.sets(st.sampled_from(PARTITIONS))
+
+
+@given(
+    leaders=st.fixed_dictionaries({one: st.sampled_from((*NODES, *NODES, None, -1)) for one in PARTITIONS}),
+    records=st.dictionaries(st.sampled_from(PARTITIONS), st.sampled_from((0, 0.05, 0.1))),
+    in_flight=st.sets(st.sampled_from(NODES)),
+    positions=st.fixed_dictionaries({one: st.integers(0, 3) for one in PARTITIONS}),
+    assigned=some,
+)
+def test_it_decides_as_aiokafka_does(
+    leaders: Any, records: Any, in_flight: set[int], positions: Any, assigned: set[TopicPartition]
+) -> None:
+    fetcher = make_fetcher(leaders, records, in_flight)
+    assignment = Assignment({one: positions[one] for one in assigned}, set())
+    expected = fetcher._get_actions_per_node(assignment)
+    assert comparable(FetchPlan(fetcher)(assignment)) == comparable(expected)
+
+
+@given(
+    leaders=st.fixed_dictionaries({one: st.sampled_from(NODES) for one in PARTITIONS}),
+    unknown=some,
+    paused=some,
+    in_flight=st.sets(st.sampled_from(NODES)),
+)
+def test_positions_to_look_up_and_pauses_are_aiokafkas(
+    leaders: Any, unknown: set[TopicPartition], paused: set[TopicPartition], in_flight: set[int]
+) -> None:
+    fetcher = make_fetcher(leaders, {}, in_flight)
+    assignment = Assignment({one: None if one in unknown else 5 for one in PARTITIONS}, paused)
+    expected = fetcher._get_actions_per_node(assignment)
+    assert comparable(FetchPlan(fetcher)(assignment)) == comparable(expected)
+
+
+def test_leaders_are_looked_up_once_for_each_change() -> None:
+    fetcher = make_fetcher(dict.fromkeys(PARTITIONS, 1))
+    plan, assignment = FetchPlan(fetcher), Assignment(dict.fromkeys(PARTITIONS, 5), set())
+    cluster = fetcher._client.cluster
+    for _ in range(3):
+        assert [node for node, _ in plan(assignment)[0]] == [1]
+    assert cluster.asked == len(PARTITIONS)
+    cluster._partitions = dict.fromkeys(PARTITIONS, 2)
+    assert [node for node, _ in plan(assignment)[0]] == [2]
+    assert [node for node, _ in plan(Assignment({PARTITIONS[0]: 1}, set()))[0]] == [2]
+    assert cluster.asked == 2 * len(PARTITIONS) + 1
+
+
+@pytest.mark.parametrize("has_session", [True, False])
+def test_who_is_named_first_changes_where_no_session_sees_to_it(has_session: bool) -> None:
+    partitions = [TopicPartition(f"t{number}", 0) for number in range(50)]
+    fetcher = make_fetcher(dict.fromkeys(partitions, 1))
+    fetcher._client.has_session = lambda _node: has_session
+    plan, assignment = FetchPlan(fetcher), Assignment(dict.fromkeys(partitions, 5), set())
+    orders = {tuple(topic for topic, _ in plan(assignment)[0][0][1].topics) for _ in range(5)}
+    assert (len(orders) == 1) is has_session
+
+
+def test_with_a_rack_aiokafka_decides() -> None:
+    fetcher = make_fetcher(dict.fromkeys(PARTITIONS, 1))
+    plan = FetchPlan(fetcher)
+    fetcher._preferred_read_replica = {PARTITIONS[0]: (3, float("inf"))}
+    fetcher._client.cluster.broker_metadata = lambda node: node
+    assert {node for node, _ in plan(Assignment(dict.fromkeys(PARTITIONS, 5), set()))[0]} == {1, 3}
