@@ -16,6 +16,10 @@
     Faust does not fetch, so such a worker stood still for ever, without a word, outside the group. Here it is
     heard, aiokafka tries again, and a worker that is refused again and again leaves. Proof:
     tests/integration/test_many_topics.py, a worker that Kafka refuses.
+``MissingTopics``
+    A topic that a broker has not heard of yet when the group shares partitions out is left out until aiokafka
+    looks again, after five minutes: so long its events stood still, at a first start with a thousand topics
+    on a slow broker. Proof: tests/integration/test_many_topics.py, a topic that comes late.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from typing import Any, Final
 
 import faust
 import structlog
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faust.transport import conductor
 from faust.types import TP
@@ -39,6 +44,7 @@ log = structlog.stdlib.get_logger("eventproc.delivery")
 
 POLL_SECONDS: Final = 0.1
 LOOK_SECONDS: Final = 1.0
+RARELY_SECONDS: Final = 30.0
 NO_PARTITION: Final = -1
 MOST_REFUSALS: Final = 60
 FORGIVEN_SECONDS: Final = 60.0
@@ -96,6 +102,24 @@ class Conductor(conductor.Conductor):
             self._polls.update(dict.fromkeys(topics.topics, poll))
 
 
+class MissingTopics:
+    """Asks for metadata anew while subscribed topics are not in it, less and less often."""
+
+    def __init__(self) -> None:
+        self._seconds = LOOK_SECONDS
+        self._next = 0.0
+
+    def look(self, consumer: AIOKafkaConsumer, now: float) -> None:
+        """Called every ``LOOK_SECONDS``, in the consumer's loop; what is found makes aiokafka join anew."""
+        client = consumer._client  # noqa: SLF001 - see the head of the module
+        if consumer.subscription() <= client.cluster.topics():
+            self._seconds = LOOK_SECONDS
+        elif now >= self._next:
+            self._next = now + self._seconds
+            self._seconds = min(self._seconds * 2, RARELY_SECONDS)
+            client.force_metadata_update()
+
+
 class App(faust.App):
     """Faust's app, which hands its partitions over in good order also while it stops."""
 
@@ -121,9 +145,10 @@ class App(faust.App):
     async def _stay_in_the_group(self) -> None:
         refusals, last = 0, 0.0
         heard: deque[KafkaError] = deque()
+        missing = MissingTopics()
         while not self.should_stop:
             await self.sleep(LOOK_SECONDS)
-            self._hear(heard)
+            self._hear(heard, missing)
             while heard:
                 refusal, now = heard.popleft(), self.loop.time()
                 refusals = refusals + 1 if now - last < FORGIVEN_SECONDS else 1
@@ -133,17 +158,19 @@ class App(faust.App):
                     await self.crash(RefusedError(f"Kafka refuses the group {self.conf.id}: {refusal!r}"))
                     return
 
-    def _hear(self, heard: deque[KafkaError]) -> None:
+    def _hear(self, heard: deque[KafkaError], missing: MissingTopics) -> None:
         """Adds what aiokafka waits to tell, soon, and in its own thread; with that it goes on."""
         thread = self._consumer and self._consumer._thread  # noqa: SLF001 - see the head of the module
 
         def ask() -> None:
-            coordinator = thread._consumer and thread._consumer._coordinator  # noqa: SLF001
+            consumer = thread._consumer  # noqa: SLF001
+            if not consumer or not consumer._coordinator:  # noqa: SLF001
+                return
             try:
-                if coordinator:
-                    coordinator.check_errors()
+                consumer._coordinator.check_errors()  # noqa: SLF001
             except KafkaError as error:
                 heard.append(error)
+            missing.look(consumer, thread.thread_loop.time())
 
         if thread and thread.thread_loop.is_running():
             with suppress(RuntimeError):  # it has just ended

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -19,7 +20,7 @@ log = structlog.stdlib.get_logger("eventproc.delivery")
 
 SAFE_REPLICATION: Final = 3
 DECLARE_AT_ONCE: Final = 200
-KNOWN_ATTEMPTS: Final = 50
+KNOWN_SECONDS: Final = 30.0
 KNOWN_POLL_SECONDS: Final = 0.2
 
 
@@ -111,10 +112,17 @@ async def declare_topics(settings: Settings, plans: list[TopicPlan]) -> list[str
 
 async def _wait_until_known(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """A broker says yes before the topics have leaders; a consumer would complain of each meanwhile."""
-    for _ in range(KNOWN_ATTEMPTS):
-        if not any(topic["error_code"] for topic in await admin.describe_topics(names)):
-            return
+    deadline = time.monotonic() + KNOWN_SECONDS
+    while True:
+        found = await admin.describe_topics(names)
+        names = [topic["topic"] for topic in found if not _has_leaders(topic)]
+        if not names or time.monotonic() > deadline:
+            return  # the consumer goes on looking, see ``MissingTopics``
         await asyncio.sleep(KNOWN_POLL_SECONDS)
+
+
+def _has_leaders(topic: dict[str, Any]) -> bool:
+    return not topic["error_code"] and all(one["leader"] >= 0 for one in topic["partitions"])
 
 
 async def _default_replication(admin: AIOKafkaAdminClient) -> int:

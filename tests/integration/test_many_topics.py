@@ -24,6 +24,7 @@ from aiokafka.errors import KafkaError
 from faust.assignor import PartitionAssignor
 
 from eventproc.delivery.assignor import Assignor
+from eventproc.delivery.faust_subscription import MissingTopics
 from tests.conftest import require_kafka
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env
@@ -199,6 +200,31 @@ async def test_a_worker_that_kafka_refuses_says_so_and_goes_on_when_it_no_longer
         await worker.wait_ready(SECONDS)
         await small_kafka.publish(names.source, [Record(event_value("e1", "t1"), key=b"e1")])
         await business_server.wait_for(1, SECONDS)
+
+
+@pytest.mark.kafka
+async def test_a_topic_that_comes_late_is_found_soon(small_kafka: ApacheKafka, names: Names) -> None:
+    """aiokafka looks every five minutes, and until then nobody reads what is written there."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=small_kafka.bootstrap, group_id=names.consumer_group)
+    missing, loop = MissingTopics(), asyncio.get_running_loop()
+
+    async def has_partitions() -> bool:
+        return bool(consumer.assignment())
+
+    await asyncio.wait_for(consumer.start(), SECONDS)
+    try:
+        consumer.subscribe([TOPICS[0], names.source])
+        await wait_until(has_partitions, SECONDS, "nothing is read")
+        assert {partition.topic for partition in consumer.assignment()} == {TOPICS[0]}
+        await small_kafka.create_topics({names.source: PARTITIONS})
+
+        async def is_ours() -> bool:
+            missing.look(consumer, loop.time())
+            return names.source in {partition.topic for partition in consumer.assignment()}
+
+        await wait_until(is_ours, SECONDS, "the topic is not read")
+    finally:
+        await consumer.stop()
 
 
 async def set_limit(broker: ApacheKafka, limit_bytes: int) -> None:

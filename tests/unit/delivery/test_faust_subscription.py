@@ -10,7 +10,7 @@ import pytest
 from faust.types import TP
 
 from eventproc.delivery.faust_internals import BatchSchema, Consumer
-from eventproc.delivery.faust_subscription import NO_PARTITION, AgentTopics, App, Conductor
+from eventproc.delivery.faust_subscription import NO_PARTITION, AgentTopics, App, Conductor, MissingTopics
 
 SOURCE, A, B, GONE = TP("source", 0), TP("a", 0), TP("b", 3), TP("gone", 0)
 
@@ -116,3 +116,51 @@ async def test_nothing_is_handed_on_after_a_rebalance(conductor: Conductor) -> N
         found.append(poll.topic)
         consumer.app.consumer_generation_id = 5
     assert found == ["sinks"]
+
+
+class FakeConsumer:
+    """A consumer's subscription, and how often metadata was asked for."""
+
+    def __init__(self, *known: str) -> None:
+        self.known = set(known)
+        self.asked = 0
+        self._client = self.cluster = self
+
+    def subscription(self) -> frozenset[str]:
+        return frozenset({"a", "b"})
+
+    def topics(self) -> set[str]:
+        return self.known
+
+    def force_metadata_update(self) -> None:
+        self.asked += 1
+
+
+def test_missing_topics_are_looked_for_at_once_and_then_less_and_less_often() -> None:
+    consumer: Any = FakeConsumer("a", "other")
+    missing = MissingTopics()
+    asked_at = []
+    for second in range(200):
+        before = consumer.asked
+        missing.look(consumer, float(second))
+        if consumer.asked > before:
+            asked_at.append(second)
+    assert asked_at[:6] == [0, 1, 3, 7, 15, 31]
+    assert asked_at[6:] == list(range(61, 200, 30))
+
+
+def test_nothing_is_asked_when_all_is_known_and_soon_again_when_it_is_not() -> None:
+    consumer: Any = FakeConsumer("a", "b")
+    missing = MissingTopics()
+    missing.look(consumer, 0.0)
+    assert consumer.asked == 0
+    consumer.known = {"a"}
+    for second in range(1, 6):
+        missing.look(consumer, float(second))
+    consumer.known = {"a", "b"}
+    missing.look(consumer, 6.0)
+    consumer.known = {"a"}
+    asked = consumer.asked
+    missing.look(consumer, 10.0)
+    missing.look(consumer, 11.0)
+    assert consumer.asked == asked + 2
