@@ -1,16 +1,17 @@
 """How long a fetch waits at the broker for more, by how much a fetch costs.
 
-aiokafka's fetch names every partition, and so does the answer: some 5 ms of CPU for 1,000 partitions, however
-few records come. Up to ``CHEAP_PARTITIONS`` a fetch returns with the first record. Beyond, it waits until
-there is enough for its price, and at most so long that idle fetches take about a twentieth of a core.
+Even in a session (``fetch_sessions.py``) a fetch goes through all partitions here: some 1 ms of CPU for 1,000,
+however few records come. Up to ``CHEAP_PARTITIONS`` a fetch returns with the first record. Beyond, it waits
+until there is enough for its price, and at most so long that idle fetches take about a fortieth of a core; a
+busy or slow one may take twice that.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-CHEAP_PARTITIONS: Final = 100
-WAIT_MS_PER_PARTITION: Final = 0.1
+CHEAP_PARTITIONS: Final = 500
+WAIT_MS_PER_PARTITION: Final = 0.04
 MIN_BYTES_PER_PARTITION: Final = 1024
 MAX_WAIT_MS: Final = 1500
 

@@ -102,7 +102,7 @@ def test_disk_holds_the_longest_outage_in_every_replica() -> None:
 
 def test_what_waits_fits_into_memory_while_that_is_possible() -> None:
     assert plan().max_waiting == 1000
-    many = plan(wallets=500, latency_ms=5.0)
+    many = plan(wallets=1000, latency_ms=5.0)
     assert many.max_in_flight <= many.max_waiting < 1000
     assert many.memory.all_down <= capacity.WORKER_MEMORY_MB
 

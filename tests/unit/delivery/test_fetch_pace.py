@@ -9,11 +9,11 @@ from eventproc.delivery.fetch_pace import fetch_pace
     ("partitions", "least_wait_ms", "pace"),
     [
         (0, 20, (20, 1)),
-        (100, 20, (20, 1)),
-        (101, 20, (20, 103_424)),
-        (1000, 20, (100, 1_024_000)),
+        (500, 20, (20, 1)),
+        (501, 20, (20, 513_024)),
+        (1000, 20, (40, 1_024_000)),
         (1000, 300, (300, 1_024_000)),
-        (20_000, 20, (1500, 20_480_000)),
+        (50_000, 20, (1500, 51_200_000)),
     ],
 )
 def test_a_dear_fetch_waits_for_more(partitions: int, least_wait_ms: int, pace: tuple[int, int]) -> None:
