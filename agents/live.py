@@ -1,8 +1,8 @@
-"""Puts a configuration in force on a running worker: engines, agents, routing, subscription.
+"""Puts a configuration in force on a running worker: engines, routing, subscription.
 
 In this order, so that nothing is routed to where nobody will look, and nothing fails half-way: the topics of
-what comes, then engines and agents, then the routing table, then the subscription, which hands everything
-over as a rebalance does. A change that brings or drops no destination needs no rebalance.
+what comes, then engines, then the routing table, then the subscription, which hands everything over as a
+rebalance does. A change that brings or drops no destination needs no rebalance.
 """
 
 from __future__ import annotations

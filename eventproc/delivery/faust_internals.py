@@ -1,4 +1,4 @@
-"""The insides of Faust (0.15.3) and aiokafka (0.14), touched here and in ``faust_subscription.py`` alone.
+"""The insides of Faust (0.15.3) and aiokafka (0.14), as far as they are about records and commits.
 
 ``Consumer._filter_committable_offsets``
     Faust can commit past a record in flight (issues 606, 312), and acks the records that a stream skips in
