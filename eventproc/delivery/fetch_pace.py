@@ -1,9 +1,9 @@
 """How long a fetch waits at the broker for more, by how much a fetch costs.
 
-Even in a session (``fetch_sessions.py``) a fetch goes through all partitions here: some 1 ms of CPU for 1,000,
-however few records come. Up to ``CHEAP_PARTITIONS`` a fetch returns with the first record. Beyond, it waits
-until there is enough for its price, and at most so long that idle fetches take about a fortieth of a core; a
-busy or slow one may take twice that.
+Even in a session (``fetch_sessions.py``) a fetch goes through all partitions here: some 1 ms of CPU for
+1,000, however few records come. Up to ``CHEAP_PARTITIONS`` a fetch returns with the first record. Beyond, it
+waits until there is enough for its price, and at most so long that idle fetches take about a fortieth of a
+core; a busy or slow one may take twice that.
 """
 
 from __future__ import annotations

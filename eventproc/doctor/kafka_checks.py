@@ -8,6 +8,7 @@ from typing import Final
 from eventproc.delivery.kafka_access import LetIn, Refused, Unreachable
 from eventproc.delivery.topics import SAFE_REPLICATION, TopicPlan
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
+from eventproc.doctor.group_record import judge_group_record
 from eventproc.doctor.kafka_facts import KafkaFacts, TopicFacts
 from eventproc.times import span
 from settings import Settings
@@ -29,7 +30,8 @@ def judge_kafka(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPlan
     checks += _cluster(facts, settings)
     for plan in plans:
         checks += _topic(plan, facts, settings)
-    return checks + list(_group(facts, settings))
+    checks += _group(facts, settings)
+    return checks + list(_group_record(facts, settings, plans))
 
 
 def _servers(facts: KafkaFacts) -> Iterator[Check]:
@@ -201,6 +203,27 @@ def _group(facts: KafkaFacts, settings: Settings) -> Iterator[Check]:
     elif committed:
         yield ok(group, "offsets", f"known for {len(committed)} of {len(source)} source partitions")
     yield from _lost(facts, group)
+
+
+def _group_record(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPlan]) -> Iterator[Check]:
+    topics = settings.topics
+    unread = {
+        topics.invalid,
+        topics.dead_letter,
+        topics.customers,
+        topics.control,
+        topics.attempts,
+        topics.requests,
+    }
+    there = {name: found.partitions for name, found in facts.topics.items()}
+    read = {plan.name: there.get(plan.name, plan.partitions) for plan in plans if plan.name not in unread}
+    yield from judge_group_record(
+        f"group {topics.consumer_group}",
+        facts.members or 0,
+        read,
+        settings.consumer.group_record_max_bytes,
+        facts.group_record_bytes,
+    )
 
 
 def _lost(facts: KafkaFacts, group: str) -> Iterator[Check]:

@@ -30,6 +30,7 @@ TOPIC_CONFIGS: Final = (
     *("max.message.bytes", "retention.ms", "retention.bytes", "cleanup.policy"),
     *("min.insync.replicas", "unclean.leader.election.enable"),
 )
+GROUPS_TOPIC: Final = "__consumer_offsets"
 BROKER_CONFIGS: Final = ("offset.metadata.max.bytes", "offsets.retention.minutes")
 
 _TROUBLES: Final = (KafkaError, OSError, ValueError, EventprocError, asyncio.TimeoutError)
@@ -66,6 +67,8 @@ class KafkaFacts:
     topics: Mapping[str, TopicFacts] = field(default_factory=dict)
     positions: Mapping[TopicPartition, Position] = field(default_factory=dict)
     members: int | None = None
+    group_record_bytes: int | None = None
+    """The largest that Kafka takes, None when not told."""
     group_problem: str | None = None
     producer_problem: str | None = None
     problem: str | None = None
@@ -109,7 +112,8 @@ async def _ask(
         cluster = await within(timeout_seconds, admin.describe_cluster())
         described = {one["topic"]: one for one in await within(timeout_seconds, admin.describe_topics(None))}
         there = [name for name in topics if name in described]
-        configs = await _topic_configs(admin, there, timeout_seconds)
+        asked = [*there, *[name for name in described if name == GROUPS_TOPIC]]
+        configs = await _topic_configs(admin, asked, timeout_seconds)
         ids = [str(broker["node_id"]) for broker in cluster["brokers"]]
         broker_configs = await _broker_configs(admin, ids, timeout_seconds)
         members, group_problem = await _group(admin, settings.topics.consumer_group, timeout_seconds)
@@ -129,6 +133,7 @@ async def _ask(
         found,
         positions,
         members,
+        _bytes(configs.get(GROUPS_TOPIC, {}).get("max.message.bytes")),
         group_problem,
         await _producer_problem(settings, timeout_seconds),
     )
@@ -222,6 +227,10 @@ async def _producer_problem(settings: Settings, timeout_seconds: float) -> str |
         with contextlib.suppress(*_TROUBLES):
             await within(timeout_seconds, producer.stop())
     return None
+
+
+def _bytes(told: str | None) -> int | None:
+    return int(told) if told and told.isdecimal() else None
 
 
 def _is_refusal(error: KafkaError) -> bool:

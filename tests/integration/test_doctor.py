@@ -92,6 +92,13 @@ async def test_beside_a_worker_topics_and_group_are_found(
     assert checks[f"group {names.consumer_group}", "workers"]["what"] == "1 running"
     assert checks["kafka", "idempotent producer"]["state"] == "ok"
     assert checks["broker 1", "broker settings"]["state"] == "ok"
+    record = checks[f"group {names.consumer_group}", "record"]
+    assert (record["state"], record["what"].endswith("bytes with one worker")) == ("ok", True)
+    code, checks = await looked_at(env | {"CONSUMER_GROUP_RECORD_MAX_BYTES": "1000000000"})
+    assert code == 1
+    assert (
+        "is 1,000,000,000, and Kafka takes" in checks[f"group {names.consumer_group}", "record limit"]["what"]
+    )
 
 
 async def test_topics_that_are_not_as_planned_are_found(
