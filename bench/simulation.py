@@ -153,10 +153,12 @@ class Simulation:
             number += 1
 
     def _fetched(self, published: float) -> float:
-        """Two hops; a paced fetch answers at the end of its wait, a cheap one with the first record."""
+        """Two hops; cheap fetches answer with the first record, others so far apart as their pace says."""
         if self.scenario.layout is not Layout.TOPIC_EACH:
             return published + 2 * HOP_SECONDS
-        pace = fetch_pace(self.scenario.fetched_partitions, FETCH_WAIT_MS).max_wait_ms / 1000
+        pace = fetch_pace(self.scenario.fetched_partitions, FETCH_WAIT_MS).apart / 1000
+        if not pace:
+            return published + 2 * HOP_SECONDS
         routed = math.ceil(published / pace) * pace + HOP_SECONDS
         return (math.ceil(routed / pace + 0.5) - 0.5) * pace + HOP_SECONDS
 

@@ -138,7 +138,7 @@ class Latency:
     partitions_per_worker: int
     pace: FetchPace
     typical_ms: float
-    worst_quiet_ms: float
+    most_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,19 +235,20 @@ class _Shape:
         self.record_bytes = load.event_bytes + costs.by_hand.record_overhead_bytes
         source = load.events_per_second * load.event_bytes
         self.read_bytes_per_second = source + load.copies_per_second * self.record_bytes
+        self.read_per_second = load.events_per_second + load.copies_per_second
         self.pace = fetch_pace(self.per_worker, DEFAULT_FETCH_WAIT_MS)
         self.cores = self._cores()
 
-    def fetch_seconds(self) -> float:
-        """How long a fetch is open: until its time is over, or it has bytes enough."""
-        filled = self.pace.min_bytes * self.workers / max(1.0, self.read_bytes_per_second)
-        return min(self.pace.max_wait_ms / 1000, filled)
+    def fetches_per_second(self) -> float:
+        """Of a worker: one for each record at most, and so often as its pace lets it, also without any."""
+        busy = min(self.read_per_second / self.workers, 1000 / max(1, self.pace.apart))
+        return max(busy, 1000 / self.pace.wait)
 
     def _cores(self) -> Cores:
         fetching = 0.0
         if self.per_worker > CHEAP_PARTITIONS:  # below, the benchmark's deliveries have it in them
-            each_us = self.per_worker * self.costs.by_hand.fetch_us_per_partition
-            fetching = self.workers * min(1.0, each_us / 1e6 / max(self.fetch_seconds(), each_us / 1e6))
+            each = self.per_worker * self.costs.by_hand.fetch_us_per_partition / 1e6
+            fetching = self.workers * min(1.0, each * self.fetches_per_second())
         routing = _routing_cores(self.load, self.costs)
         business = _business_cores(self.load, self.costs)
         wallets = _wallet_cores(self.costs, self.load.wallet_events_per_second)
@@ -361,11 +362,9 @@ def _kafka(shape: _Shape) -> Kafka:
 
 
 def _latency(shape: _Shape) -> Latency:
-    """Two hops; where a fetch is paced, each waits half a fetch typically and a whole one at most."""
+    """Two hops; where fetches are apart, each waits half that time typically and all of it at most."""
     quiet = shape.costs.benchmark.quiet_p50_ms
-    paced = shape.per_worker > CHEAP_PARTITIONS
-    typical = quiet + (shape.fetch_seconds() * 1000 if paced else 0.0)
-    return Latency(shape.per_worker, shape.pace, typical, quiet + 2 * shape.pace.max_wait_ms)
+    return Latency(shape.per_worker, shape.pace, quiet + shape.pace.apart, quiet + 2 * shape.pace.apart)
 
 
 def _limits(shape: _Shape, max_in_flight: int, kafka: Kafka) -> tuple[Limit, ...]:

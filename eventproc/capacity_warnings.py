@@ -103,8 +103,8 @@ def _latency(plan: Plan) -> Iterator[str]:
     latency = plan.latency
     if latency.partitions_per_worker > CHEAP_PARTITIONS:
         yield (
-            f"{latency.partitions_per_worker:,} partitions on a worker: a fetch waits up to "
-            f"{latency.pace.max_wait_ms} ms for more, at each of two hops. More workers have fewer each."
+            f"{latency.partitions_per_worker:,} partitions on a worker: fetches are {latency.pace.apart} ms "
+            "apart, at each of two hops. More workers have fewer each."
         )
     if plan.kafka.records_per_batch_wallet < BATCHED and plan.load.wallets > CHEAP_PARTITIONS:
         yield (

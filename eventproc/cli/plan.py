@@ -223,12 +223,12 @@ def _reckoned_load(plan: Plan) -> Iterator[tuple[str, str, str]]:
     yield (
         "partitions of a worker",
         f"{latency.partitions_per_worker:,}",
-        f"a fetch waits up to {latency.pace.max_wait_ms} ms, or for {latency.pace.min_bytes:,} bytes",
+        f"fetches are at least {latency.pace.apart} ms apart",
     )
     yield (
         "publish to receiver",
         f"{latency.typical_ms:,.0f} ms",
-        f"typically, with CPU to spare; a lone event up to {latency.worst_quiet_ms:,.0f}",
+        f"typically, with CPU to spare; up to {latency.most_ms:,.0f}, and a lone event less",
     )
 
 

@@ -121,12 +121,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _seek_to_committed(self) -> Mapping[TP, int | None]:
         consumer: AIOKafkaConsumer = self._ensure_consumer()
         partitions = list(consumer.assignment())
-        fetcher = consumer._fetcher  # noqa: SLF001 - its numbers cannot be changed from outside
-        fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = fetch_pace(  # noqa: SLF001
-            len(partitions),
-            consumer._fetch_max_wait_ms,  # noqa: SLF001
-        )
-        in_sessions(fetcher)
+        pace = fetch_pace(len(partitions), consumer._fetch_max_wait_ms)  # noqa: SLF001
+        in_sessions(consumer._fetcher, pace)  # noqa: SLF001
         fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
         ends = await consumer.end_offsets([tp for tp, found in fetched.items() if found.metadata])
         if consumer.assignment() != set(partitions):

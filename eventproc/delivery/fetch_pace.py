@@ -1,9 +1,10 @@
-"""How long a fetch waits at the broker for more, by how much a fetch costs.
+"""How often is fetched, by how much a fetch costs.
 
-Even in a session (``fetch_sessions.py``) a fetch goes through all partitions here: some 1 ms of CPU for
-1,000, however few records come. Up to ``CHEAP_PARTITIONS`` a fetch returns with the first record. Beyond, it
-waits until there is enough for its price, and at most so long that idle fetches take about a fortieth of a
-core; a busy or slow one may take twice that.
+Even in a session (``fetch_sessions.py``) a fetch goes through all partitions, here and at the broker: some
+1 ms of CPU for 1,000 here, however few records come. A fetch ends with the first record. Up to
+``CHEAP_PARTITIONS`` the next one follows at once; beyond, fetches are so far apart that they take about a
+fortieth of a core, twice that on a slow machine. To wait at the broker for more bytes instead would have it
+go through all of them with each record that is written, and a lone record wait for nothing.
 """
 
 from __future__ import annotations
@@ -11,21 +12,27 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 CHEAP_PARTITIONS: Final = 500
-WAIT_MS_PER_PARTITION: Final = 0.04
-MIN_BYTES_PER_PARTITION: Final = 1024
-MAX_WAIT_MS: Final = 1500
+APART_MS_PER_PARTITION: Final = 0.04
+WAIT_MS_PER_PARTITION: Final = 0.1
+MOST_MS: Final = 1500
 
 
 class FetchPace(NamedTuple):
-    """The two numbers of a fetch request: answer with this many bytes, or after this many milliseconds."""
+    """In milliseconds: from one fetch to the next at least, and how long one waits for the first record.
 
-    max_wait_ms: int
-    min_bytes: int
+    ``short_wait`` is for a fetch that leaves partitions out, as what they brought before is not taken yet:
+    what comes for these meanwhile has to wait for its end.
+    """
+
+    apart: int
+    wait: int
+    short_wait: int
 
 
 def fetch_pace(partitions: int, least_wait_ms: int) -> FetchPace:
     """The pace for so many assigned partitions; ``least_wait_ms`` is the setting."""
     if partitions <= CHEAP_PARTITIONS:
-        return FetchPace(least_wait_ms, 1)
-    wait_ms = max(least_wait_ms, round(partitions * WAIT_MS_PER_PARTITION))
-    return FetchPace(min(wait_ms, MAX_WAIT_MS), partitions * MIN_BYTES_PER_PARTITION)
+        return FetchPace(0, least_wait_ms, least_wait_ms)
+    apart = min(MOST_MS, round(partitions * APART_MS_PER_PARTITION))
+    wait = min(MOST_MS, round(partitions * WAIT_MS_PER_PARTITION))
+    return FetchPace(apart, max(least_wait_ms, wait), max(least_wait_ms, apart))

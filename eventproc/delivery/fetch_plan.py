@@ -11,11 +11,14 @@ free. Proof: tests/unit/delivery/test_fetch_plan.py, against aiokafka's own.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
+
+from eventproc.delivery.fetch_pace import FetchPace
 
 Actions: TypeAlias = tuple[
     list[tuple[int, FetchRequest]], dict[int, list[TopicPartition]], float, bool, list[Any]
@@ -26,8 +29,11 @@ Actions: TypeAlias = tuple[
 class FetchPlan:
     """In place of ``_get_actions_per_node`` of aiokafka's fetcher."""
 
-    def __init__(self, fetcher: Any) -> None:
+    def __init__(self, fetcher: Any, pace: FetchPace, clock: Callable[[], float] = time.monotonic) -> None:
+        self.pace = pace
         self._fetcher = fetcher
+        self._clock = clock
+        self._sent_at: dict[int, float] = {}
         self._thorough: Callable[[Any], Actions] = fetcher._get_actions_per_node
         self._leaders: dict[TopicPartition, int] = {}
         self._assignment: Any = None
@@ -39,8 +45,9 @@ class FetchPlan:
         leaders = self._leaders_of(assignment)
         if fetcher._preferred_read_replica or not leaders:
             return self._thorough(assignment)
-        records = fetcher._records
-        waits: dict[int, float] = {}
+        records, now = fetcher._records, self._clock()
+        rests = {node: at + self.pace.apart / 1000 - now for node, at in self._sent_at.items()}
+        waits = {node: seconds for node, seconds in rests.items() if seconds > 0}
         for partition, record in records.items():
             if (seconds := record.calculate_backoff()) and partition in leaders:
                 node = leaders[partition]
@@ -51,8 +58,11 @@ class FetchPlan:
             return [], {}, timeout, False, []
         most = fetcher._max_partition_fetch_bytes
         named: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
+        left_out: set[int] = set()
         for partition, state in assignment._tp_state.items():
             node = leaders[partition]
+            if partition in records:
+                left_out.add(node)
             if node in busy or partition in records:
                 continue
             if state._position is None or state._paused:
@@ -60,7 +70,11 @@ class FetchPlan:
             named.setdefault(node, {}).setdefault(partition.topic, []).append(
                 (partition.partition, state._position, most)
             )
-        return [(node, self._request(node, topics)) for node, topics in named.items()], {}, timeout, False, []
+        requests = [
+            (node, self._request(node, topics, is_part=node in left_out)) for node, topics in named.items()
+        ]
+        self._sent_at.update(dict.fromkeys(named, now))
+        return requests, {}, timeout, False, []
 
     def _leaders_of(self, assignment: Any) -> dict[TopicPartition, int]:
         """Each partition's broker; nothing while one of them has none."""
@@ -73,7 +87,9 @@ class FetchPlan:
             self._assignment, self._metadata = assignment, metadata
         return self._leaders
 
-    def _request(self, node: int, topics: dict[str, list[tuple[int, int, int]]]) -> FetchRequest:
+    def _request(
+        self, node: int, topics: dict[str, list[tuple[int, int, int]]], *, is_part: bool
+    ) -> FetchRequest:
         fetcher = self._fetcher
         named = list(topics.items())
         if not fetcher._client.has_session(node):
@@ -81,7 +97,7 @@ class FetchPlan:
                 named
             )  # a broker fills its answer in this order; in a session it sees to that itself
         return FetchRequest(
-            fetcher._fetch_max_wait_ms,
+            self.pace.short_wait if is_part else self.pace.wait,
             fetcher._fetch_min_bytes,
             fetcher._fetch_max_bytes,
             fetcher._isolation_level,

@@ -18,6 +18,7 @@ import structlog
 from aiokafka.errors import for_code
 from aiokafka.protocol.fetch import FetchRequest
 
+from eventproc.delivery.fetch_pace import FetchPace
 from eventproc.delivery.fetch_plan import FetchPlan
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
@@ -71,11 +72,12 @@ class FetchSession:
         self.epoch = 0
 
 
-def in_sessions(fetcher: Any) -> None:
-    """Let aiokafka's fetcher begin sessions, or begin them anew."""
+def in_sessions(fetcher: Any, pace: FetchPace) -> None:
+    """Let aiokafka's fetcher begin sessions, or begin them anew, at this pace."""
     if not isinstance(fetcher._client, FetchSessions):  # noqa: SLF001 - see the head of the module
         fetcher._client = FetchSessions(fetcher._client)  # noqa: SLF001
-        fetcher._get_actions_per_node = FetchPlan(fetcher)  # noqa: SLF001
+        fetcher._get_actions_per_node = FetchPlan(fetcher, pace)  # noqa: SLF001
+    fetcher._get_actions_per_node.pace = pace  # noqa: SLF001
     fetcher._client.restart()  # noqa: SLF001
 
 

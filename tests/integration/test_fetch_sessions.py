@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11
 
+from eventproc.delivery.fetch_pace import FetchPace
 from eventproc.delivery.fetch_sessions import in_sessions
 from tests.servers.anchor_env import Names
 from tests.servers.both_brokers import both_brokers
@@ -19,6 +20,7 @@ from tests.servers.kafka_client import Record
 from tests.servers.waiting import wait_until
 
 PARTITIONS = 200
+PACE = FetchPace(apart=10, wait=100, short_wait=20)
 TIMEOUT_SECONDS = 30.0
 
 
@@ -50,7 +52,7 @@ async def reader(bootstrap: str, topic: str) -> AsyncIterator[Reader]:
     task = None
     try:
         _count_names(consumer, found.named)
-        in_sessions(consumer._fetcher)
+        in_sessions(consumer._fetcher, PACE)
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
@@ -122,7 +124,7 @@ async def test_all_is_read_in_order(broker: Broker, names: Names) -> None:
             elif number % 3 == 1:
                 found.consumer.resume(*found.consumer.paused())
             else:
-                in_sessions(found.consumer._fetcher)
+                in_sessions(found.consumer._fetcher, PACE)
         found.consumer.resume(*found.consumer.paused())
         await _until(lambda: len(found.read) >= len(sent), "every record")
     assert sorted(found.read) == sorted(sent)

@@ -83,10 +83,16 @@ def test_many_destinations_have_fewer_partitions_and_a_paced_fetch() -> None:
     per_worker = many.latency.partitions_per_worker
     assert per_worker > CHEAP_PARTITIONS
     assert many.latency.pace == fetch_pace(per_worker, 20)
-    assert many.latency.worst_quiet_ms == pytest.approx(6.0 + 2 * many.latency.pace.max_wait_ms)
-    # A fetch is open for as long as it waits, here: so much CPU in so much time, on each worker.
+    assert many.latency.most_ms == pytest.approx(6.0 + 2 * many.latency.pace.apart)
+    # As often as the pace lets it, here: so much CPU in so much time, on each worker.
     each = per_worker * COSTS.by_hand.fetch_us_per_partition / 1e6
-    assert many.cores.fetching == pytest.approx(many.workers * each / (many.latency.pace.max_wait_ms / 1000))
+    assert many.cores.fetching == pytest.approx(many.workers * each / (many.latency.pace.apart / 1000))
+
+
+def test_a_quiet_worker_fetches_as_often_as_records_come_or_a_wait_ends() -> None:
+    quiet = plan(events_per_second=1.0, wallets=2500)
+    each = quiet.latency.partitions_per_worker * COSTS.by_hand.fetch_us_per_partition / 1e6
+    assert quiet.cores.fetching == pytest.approx(quiet.workers * each * 1000 / quiet.latency.pace.wait)
 
 
 def test_disk_holds_the_longest_outage_in_every_replica() -> None:

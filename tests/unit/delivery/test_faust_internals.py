@@ -19,6 +19,7 @@ from faust.types import TP
 
 from eventproc.delivery import faust_internals
 from eventproc.delivery.faust_internals import Consumer, ConsumerThread, PartitionTap
+from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.identifiers import Offset
 from eventproc.watermark import CommitPoint
 
@@ -229,9 +230,9 @@ def test_the_accumulator_still_takes_its_time_to_live_from_where_we_lift_it() ->
 
 
 async def test_the_pace_of_fetches_follows_the_number_of_partitions() -> None:
-    aiokafka = FakeAiokafka()
+    aiokafka: Any = FakeAiokafka()
     await thread(aiokafka)._seek_to_committed()
-    assert (vars(aiokafka)["_fetch_max_wait_ms"], vars(aiokafka)["_fetch_min_bytes"]) == (20, 1)
+    assert aiokafka._get_actions_per_node.pace == fetch_pace(2, 20)
 
 
 def test_an_assignment_is_converted_once_and_its_successor_seen() -> None:

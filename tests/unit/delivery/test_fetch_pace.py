@@ -8,13 +8,13 @@ from eventproc.delivery.fetch_pace import fetch_pace
 @pytest.mark.parametrize(
     ("partitions", "least_wait_ms", "pace"),
     [
-        (0, 20, (20, 1)),
-        (500, 20, (20, 1)),
-        (501, 20, (20, 513_024)),
-        (1000, 20, (40, 1_024_000)),
-        (1000, 300, (300, 1_024_000)),
-        (50_000, 20, (1500, 51_200_000)),
+        (0, 20, (0, 20, 20)),
+        (500, 20, (0, 20, 20)),
+        (501, 20, (20, 50, 20)),
+        (1000, 20, (40, 100, 40)),
+        (1000, 300, (40, 300, 300)),
+        (50_000, 20, (1500, 1500, 1500)),
     ],
 )
-def test_a_dear_fetch_waits_for_more(partitions: int, least_wait_ms: int, pace: tuple[int, int]) -> None:
+def test_dear_fetches_are_apart(partitions: int, least_wait_ms: int, pace: tuple[int, int, int]) -> None:
     assert fetch_pace(partitions, least_wait_ms) == pace

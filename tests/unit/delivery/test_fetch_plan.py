@@ -12,10 +12,12 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventproc.delivery.fetch_pace import FetchPace
 from eventproc.delivery.fetch_plan import FetchPlan
 
 NODES = (1, 2, 3)
 FETCHER_TIMEOUT = 0.2
+AT_ONCE = FetchPace(apart=0, wait=100, short_wait=100)
 PARTITIONS = [TopicPartition(topic, number) for topic in "abc" for number in range(3)]
 
 
@@ -109,7 +111,7 @@ def test_it_decides_as_aiokafka_does(
     fetcher = make_fetcher(leaders, records, in_flight)
     assignment = Assignment({one: positions[one] for one in assigned}, set())
     expected = fetcher._get_actions_per_node(assignment)
-    assert comparable(FetchPlan(fetcher)(assignment)) == comparable(expected)
+    assert comparable(FetchPlan(fetcher, AT_ONCE)(assignment)) == comparable(expected)
 
 
 @given(
@@ -124,12 +126,12 @@ def test_positions_to_look_up_and_pauses_are_aiokafkas(
     fetcher = make_fetcher(leaders, {}, in_flight)
     assignment = Assignment({one: None if one in unknown else 5 for one in PARTITIONS}, paused)
     expected = fetcher._get_actions_per_node(assignment)
-    assert comparable(FetchPlan(fetcher)(assignment)) == comparable(expected)
+    assert comparable(FetchPlan(fetcher, AT_ONCE)(assignment)) == comparable(expected)
 
 
 def test_leaders_are_looked_up_once_for_each_change() -> None:
     fetcher = make_fetcher(dict.fromkeys(PARTITIONS, 1))
-    plan, assignment = FetchPlan(fetcher), Assignment(dict.fromkeys(PARTITIONS, 5), set())
+    plan, assignment = FetchPlan(fetcher, AT_ONCE), Assignment(dict.fromkeys(PARTITIONS, 5), set())
     cluster = fetcher._client.cluster
     for _ in range(3):
         assert [node for node, _ in plan(assignment)[0]] == [1]
@@ -145,14 +147,41 @@ def test_who_is_named_first_changes_where_no_session_sees_to_it(has_session: boo
     partitions = [TopicPartition(f"t{number}", 0) for number in range(50)]
     fetcher = make_fetcher(dict.fromkeys(partitions, 1))
     fetcher._client.has_session = lambda _node: has_session
-    plan, assignment = FetchPlan(fetcher), Assignment(dict.fromkeys(partitions, 5), set())
+    plan, assignment = FetchPlan(fetcher, AT_ONCE), Assignment(dict.fromkeys(partitions, 5), set())
     orders = {tuple(topic for topic, _ in plan(assignment)[0][0][1].topics) for _ in range(5)}
     assert (len(orders) == 1) is has_session
 
 
 def test_with_a_rack_aiokafka_decides() -> None:
     fetcher = make_fetcher(dict.fromkeys(PARTITIONS, 1))
-    plan = FetchPlan(fetcher)
+    plan = FetchPlan(fetcher, AT_ONCE)
     fetcher._preferred_read_replica = {PARTITIONS[0]: (3, float("inf"))}
     fetcher._client.cluster.broker_metadata = lambda node: node
     assert {node for node, _ in plan(Assignment(dict.fromkeys(PARTITIONS, 5), set()))[0]} == {1, 3}
+
+
+def test_fetches_from_one_broker_are_apart() -> None:
+    fetcher = make_fetcher({one: 1 if one.topic == "a" else 2 for one in PARTITIONS})
+    now = [100.0]
+    plan = FetchPlan(fetcher, FetchPace(apart=40, wait=100, short_wait=40), lambda: now[0])
+    assignment = Assignment(dict.fromkeys(PARTITIONS, 5), set())
+    assert {node for node, _ in plan(assignment)[0]} == {1, 2}
+    now[0] += 0.03
+    requests, _, timeout, *_ = plan(assignment)
+    assert requests == []
+    assert timeout == pytest.approx(0.01), "looked at again when the time is over"
+    fetcher._in_flight = {2}
+    now[0] += 0.011
+    assert [node for node, _ in plan(assignment)[0]] == [1]
+    fetcher._in_flight = set()
+    assert [node for node, _ in plan(assignment)[0]] == [2]
+
+
+def test_a_fetch_without_some_of_its_partitions_waits_less() -> None:
+    """What comes for those meanwhile has to wait for its end."""
+    pace = FetchPace(apart=0, wait=100, short_wait=40)
+    assignment = Assignment(dict.fromkeys(PARTITIONS, 5), set())
+    whole = FetchPlan(make_fetcher(dict.fromkeys(PARTITIONS, 1)), pace)
+    part = FetchPlan(make_fetcher(dict.fromkeys(PARTITIONS, 1), {PARTITIONS[0]: 0.0}), pace)
+    assert [request._max_wait_ms for _, request in whole(assignment)[0]] == [100]
+    assert [request._max_wait_ms for _, request in part(assignment)[0]] == [40]

@@ -13,6 +13,7 @@ from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v4, FetchRequest_
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventproc.delivery.fetch_pace import FetchPace
 from eventproc.delivery.fetch_sessions import MOST_EPOCHS, FetchSession, FetchSessions, in_sessions
 
 NODE = 1
@@ -98,6 +99,7 @@ def fetch(wanted: Positions) -> FetchRequest:
     return FetchRequest(100, 1, 1 << 20, 0, list(topics.items()))
 
 
+PACE = FetchPace(0, 20, 20)
 MANY = {("a", number): 5 for number in range(100)}
 
 
@@ -150,9 +152,9 @@ async def test_each_broker_has_a_session_of_its_own() -> None:
 async def test_a_new_assignment_names_everything_and_replaces_the_session() -> None:
     broker = Broker()
     fetcher = SimpleNamespace(_client=broker, _get_actions_per_node=None)
-    in_sessions(fetcher)
+    in_sessions(fetcher, PACE)
     await fetcher._client.send(NODE, fetch(MANY))
-    in_sessions(fetcher)
+    in_sessions(fetcher, PACE)
     await fetcher._client.send(NODE, fetch(MANY))
     assert broker.names == [100, 100]
     assert broker.epochs == [(0, 0), (1, 0)]
