@@ -16,6 +16,9 @@ from tests.servers.network import Cable, Host, Network
 from tests.servers.worker import CHECKOUT
 
 NAMESPACES = Path("/run/netns")
+PATIENCE_SECONDS = 15.0
+"""The first packets of a connection may be lost until neighbours are found (again); more are sent."""
+
 OWN = Path("/proc/thread-self/ns/net")
 
 
@@ -28,14 +31,15 @@ def network() -> Iterator[Network]:
 
 def test_nothing_goes_through_a_pulled_cable(network: Network) -> None:
     host, other = network.hosts
-    assert all(_reaches(network, host, to) for to in (other.inner, other.outer, network.world.inner))
+    for to in (other.inner, other.outer, network.world.inner):
+        assert _reaches(network, host, to, PATIENCE_SECONDS)
     network.unplug(host, Cable.INNER)
     assert not _reaches(network, host, other.inner)
     assert not _reaches(network, other, host.inner)
-    assert _reaches(network, host, other.outer)
-    assert _reaches(network, other, network.world.inner)
+    assert _reaches(network, host, other.outer, PATIENCE_SECONDS)
+    assert _reaches(network, other, network.world.inner, PATIENCE_SECONDS)
     network.plug(host, Cable.INNER)
-    assert _reaches(network, host, other.inner)
+    assert _reaches(network, host, other.inner, PATIENCE_SECONDS)
 
 
 def test_only_who_is_inside_is_inside(network: Network) -> None:
@@ -79,10 +83,10 @@ def _namespaces_of(pid: int) -> list[str]:
     return [path.name for path in NAMESPACES.iterdir() if path.name.startswith(f"eventproc-{pid}-")]
 
 
-def _reaches(network: Network, host: Host, address: str) -> bool:
+def _reaches(network: Network, host: Host, address: str, seconds: float = 1.0) -> bool:
     """Whether a packet gets there and an answer back: nobody listens, so the answer is a refusal."""
     with network.inside(host), socket.socket() as client:
-        client.settimeout(1.0)
+        client.settimeout(seconds)
         try:
             client.connect((address, 9))
         except ConnectionRefusedError:
