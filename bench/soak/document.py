@@ -62,7 +62,12 @@ def _verdicts(result: SoakResult) -> Iterator[str]:
     yield "| --- | ---: | ---: | --- |"
     for verdict in judge(result):
         met = "met" if verdict.is_met else "**missed**"
-        yield f"| {verdict.what} | {verdict.measured:,.4g} | {verdict.target:,.4g} | {met} |"
+        yield f"| {verdict.what} | {_number(verdict.measured)} | {_number(verdict.target)} | {met} |"
+
+
+def _number(value: float) -> str:
+    """Four digits that count, and thousands in full."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _held(result: SoakResult) -> Iterator[str]:
