@@ -6,7 +6,7 @@
 ``AgentTopics``, ``Conductor.poll_of``
     A Faust agent's topics are fixed when it starts, and each partition has a way of its own to its stream. An
     agent for each destination made a thousand streams, and a thousand messages of a poll of one record each.
-    Proof: tests/unit/delivery/test_faust_subscription.py, tests/integration/test_reload.py.
+    Proof: tests/unit/delivery/test_agent_topics.py, tests/integration/test_reload.py.
 ``Conductor.add``, ``App.resubscribe``
     Faust subscribes to a topic that comes at run time after 45 s, and hands nothing over before; from then on
     aiokafka knows no assignment and takes no commit, so all in flight would come twice. Proof:
