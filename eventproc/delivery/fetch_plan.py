@@ -61,9 +61,10 @@ class FetchPlan:
         left_out: set[int] = set()
         for partition, state in assignment._tp_state.items():
             node = leaders[partition]
+            if node in busy:
+                continue
             if partition in records:
                 left_out.add(node)
-            if node in busy or partition in records:
                 continue
             if state._position is None or state._paused:
                 return self._thorough(assignment)
@@ -92,10 +93,9 @@ class FetchPlan:
     ) -> FetchRequest:
         fetcher = self._fetcher
         named = list(topics.items())
+        # A broker fills its answer in the order of the request; in a session it changes that by itself.
         if not fetcher._client.has_session(node):
-            random.shuffle(
-                named
-            )  # a broker fills its answer in this order; in a session it sees to that itself
+            random.shuffle(named)
         return FetchRequest(
             self.pace.short_wait if is_part else self.pace.wait,
             fetcher._fetch_min_bytes,

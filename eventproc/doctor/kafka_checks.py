@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from eventproc.delivery.kafka_access import LetIn, Refused, Unreachable
-from eventproc.delivery.topics import SAFE_REPLICATION, TopicPlan
+from eventproc.delivery.topics import SAFE_REPLICATION, TopicPlan, plan_topics
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
 from eventproc.doctor.group_record import judge_group_record
 from eventproc.doctor.kafka_facts import KafkaFacts, TopicFacts
@@ -207,14 +207,7 @@ def _group(facts: KafkaFacts, settings: Settings) -> Iterator[Check]:
 
 def _group_record(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPlan]) -> Iterator[Check]:
     topics = settings.topics
-    unread = {
-        topics.invalid,
-        topics.dead_letter,
-        topics.customers,
-        topics.control,
-        topics.attempts,
-        topics.requests,
-    }
+    unread = {plan.name for plan in plan_topics(settings, [])} - {topics.source}
     there = {name: found.partitions for name, found in facts.topics.items()}
     read = {plan.name: there.get(plan.name, plan.partitions) for plan in plans if plan.name not in unread}
     yield from judge_group_record(
@@ -222,7 +215,7 @@ def _group_record(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPl
         facts.members or 0,
         read,
         settings.consumer.group_record_max_bytes,
-        facts.group_record_bytes,
+        _number(facts.groups_configs.get("max.message.bytes")),
     )
 
 

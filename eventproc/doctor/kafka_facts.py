@@ -67,8 +67,8 @@ class KafkaFacts:
     topics: Mapping[str, TopicFacts] = field(default_factory=dict)
     positions: Mapping[TopicPartition, Position] = field(default_factory=dict)
     members: int | None = None
-    group_record_bytes: int | None = None
-    """The largest that Kafka takes, None when not told."""
+    groups_configs: Mapping[str, str] = field(default_factory=dict)
+    """Of the topic in which Kafka keeps groups; nothing when not told."""
     group_problem: str | None = None
     producer_problem: str | None = None
     problem: str | None = None
@@ -112,8 +112,8 @@ async def _ask(
         cluster = await within(timeout_seconds, admin.describe_cluster())
         described = {one["topic"]: one for one in await within(timeout_seconds, admin.describe_topics(None))}
         there = [name for name in topics if name in described]
-        asked = [*there, *[name for name in described if name == GROUPS_TOPIC]]
-        configs = await _topic_configs(admin, asked, timeout_seconds)
+        asked = (*topics, GROUPS_TOPIC)
+        configs = await _topic_configs(admin, (one for one in asked if one in described), timeout_seconds)
         ids = [str(broker["node_id"]) for broker in cluster["brokers"]]
         broker_configs = await _broker_configs(admin, ids, timeout_seconds)
         members, group_problem = await _group(admin, settings.topics.consumer_group, timeout_seconds)
@@ -133,7 +133,7 @@ async def _ask(
         found,
         positions,
         members,
-        _bytes(configs.get(GROUPS_TOPIC, {}).get("max.message.bytes")),
+        configs.get(GROUPS_TOPIC, {}),
         group_problem,
         await _producer_problem(settings, timeout_seconds),
     )
@@ -227,10 +227,6 @@ async def _producer_problem(settings: Settings, timeout_seconds: float) -> str |
         with contextlib.suppress(*_TROUBLES):
             await within(timeout_seconds, producer.stop())
     return None
-
-
-def _bytes(told: str | None) -> int | None:
-    return int(told) if told and told.isdecimal() else None
 
 
 def _is_refusal(error: KafkaError) -> bool:
