@@ -25,6 +25,7 @@ from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.control import Control
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
+from eventproc.delivery.descriptors import raise_descriptor_limit
 from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.faust_internals import BatchSchema, PartitionTap, Transport, Worker
 from eventproc.delivery.faust_subscription import AgentTopics, App
@@ -114,6 +115,7 @@ class EventprocApp(App):
 
 def create_app(settings: Settings) -> EventprocApp:
     """Everything of one worker, put together; nothing is connected yet."""
+    raise_descriptor_limit()
     give_up_silent_brokers(settings.consumer.session_timeout_seconds * SILENCE_SHARE)
     ledger, tap = Ledger(), PartitionTap()
     destinations = build_destinations(settings)

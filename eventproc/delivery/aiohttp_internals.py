@@ -13,17 +13,21 @@
     has a request's whole time of them, gigabytes, and takes the processor from all others (measured: 36 s in
     place of 0.1 for 20 requests to a neighbour). So bytes are counted from one request to the next.
     Proof: tests/contract/test_hostile_receiver.py.
+    aiohttp also keeps idle connections for one time, whatever the receiver does (``keep_alive.py``).
+    Proof: tests/contract/test_keep_alive.py.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.payload import BytesPayload
+
+from eventproc.delivery.keep_alive import KeepAlive
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -63,13 +67,25 @@ REQUEST_CLASS: Final = aiohttp.ClientRequest if sys.version_info >= (3, 12) else
 
 
 class BoundedHandler(ResponseHandler):
-    """A connection that ends when a response is too much."""
+    """A connection that ends when a response is too much, and tells when the receiver closes it idle."""
 
     _bounded_parser: object = None
     _received_bytes = 0
+    _received_at = 0.0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, keep_alive: KeepAlive) -> None:
+        super().__init__(loop)
+        self._keep_alive = keep_alive
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """As aiohttp's. Idle: not closed by us, and no request since the last response was complete."""
+        if self.transport is not None and self._parser is self._bounded_parser and not self.should_close:
+            self._keep_alive.closed_by_receiver(self._loop.time() - self._received_at)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """As aiohttp's, within bounds; there is a new parser for each request."""
+        self._received_at = self._loop.time()
         if self._parser is not self._bounded_parser:
             self._bounded_parser = self._parser
             self._received_bytes = 0
@@ -97,7 +113,14 @@ class BoundedHandler(ResponseHandler):
             transport.abort()
 
 
-def bound_responses(connector: aiohttp.BaseConnector) -> None:
-    """Have its connections bounded, before the first is made."""
-    factory: Any = partial(BoundedHandler, loop=connector._loop)  # noqa: SLF001
+def own_connections(connector: aiohttp.BaseConnector) -> None:
+    """Have its connections bounded and kept as long as the receiver keeps them, before the first is made."""
+    loop: asyncio.AbstractEventLoop = connector._loop  # noqa: SLF001
+    keep_alive = KeepAlive(loop.time)
+
+    def connection() -> BoundedHandler:
+        connector._keepalive_timeout = keep_alive.seconds  # noqa: SLF001
+        return BoundedHandler(loop, keep_alive)
+
+    factory: Any = connection
     connector._factory = factory  # noqa: SLF001

@@ -22,7 +22,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from eventproc.delivery.aiohttp_internals import bound_responses
+from eventproc.delivery.aiohttp_internals import own_connections
 from settings.delivery import DeliverySettings
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -148,7 +148,7 @@ def guarded_connector(
     connector = aiohttp.TCPConnector(
         resolver=GuardedResolver(policy, resolver), socket_factory=open_socket, **options
     )
-    bound_responses(connector)
+    own_connections(connector)
     return connector
 
 

@@ -62,7 +62,7 @@ from mode import Service
 
 from eventproc.delivery.faust_subscription import Conductor
 from eventproc.delivery.fetch_pace import fetch_pace
-from eventproc.delivery.fetch_sessions import in_sessions
+from eventproc.delivery.fetch_plan import in_sessions
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.watermark import CommitPoint

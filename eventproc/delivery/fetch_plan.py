@@ -1,24 +1,26 @@
-"""What to fetch next, decided in a fifth of the time that aiokafka (0.14) takes with many partitions.
+"""What to fetch next, decided in a fraction of the time that aiokafka (0.14) takes with many partitions.
 
 ``Fetcher._get_actions_per_node`` goes through every partition whenever a fetch has ended and whenever one of
 its partitions was taken, also when nothing can be sent before all were. It was three fifths of an idle fetch
 in a session, with 1,000 partitions. Here it is asked in the cases that are rare, and answered alike in the
-others: leaders are looked up once for each change of them, and nothing is gone through while no broker is
-free. Proof: tests/unit/delivery/test_fetch_plan.py, against aiokafka's own.
+others: partitions are sorted by broker once for each change of leaders, nothing is gone through while no
+broker is free, and what has changed for one that is, is found when the fetch is written
+(``fetch_sessions.py``). Proof: tests/unit/delivery/test_fetch_plan.py, against aiokafka's own.
 """
 
 # ruff: noqa: SLF001 - see above
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
 from eventproc.delivery.fetch_pace import FetchPace
+from eventproc.delivery.fetch_sessions import FetchBounds, FetchSessions, SessionFetch
 
 Actions: TypeAlias = tuple[
     list[tuple[int, FetchRequest]], dict[int, list[TopicPartition]], float, bool, list[Any]
@@ -36,70 +38,75 @@ class FetchPlan:
         self._sent_at: dict[int, float] = {}
         self._thorough: Callable[[Any], Actions] = fetcher._get_actions_per_node
         self._leaders: dict[TopicPartition, int] = {}
+        self._states: dict[int, dict[TopicPartition, Any]] = {}
         self._assignment: Any = None
         self._metadata: Any = None
 
     def __call__(self, assignment: Any) -> Actions:
         """What to do now."""
         fetcher = self._fetcher
-        leaders = self._leaders_of(assignment)
-        if fetcher._preferred_read_replica or not leaders:
+        states = self._states_of(assignment)
+        if fetcher._preferred_read_replica or not states:
             return self._thorough(assignment)
-        records, now = fetcher._records, self._clock()
+        now, leaders = self._clock(), self._leaders
         rests = {node: at + self.pace.apart / 1000 - now for node, at in self._sent_at.items()}
         waits = {node: seconds for node, seconds in rests.items() if seconds > 0}
-        for partition, record in records.items():
-            if (seconds := record.calculate_backoff()) and partition in leaders:
-                node = leaders[partition]
-                waits[node] = max(seconds, waits.get(node, 0.0))
-        busy = fetcher._in_flight | waits.keys()
+        left_out: Counter[int] = Counter()
+        for partition, record in fetcher._records.items():
+            if (node := leaders.get(partition)) is not None:
+                left_out[node] += 1
+                if seconds := record.calculate_backoff():
+                    waits[node] = max(seconds, waits.get(node, 0.0))
         timeout = min(waits.values()) if waits else fetcher._fetcher_timeout
-        if busy.issuperset(leaders.values()):
-            return [], {}, timeout, False, []
-        most = fetcher._max_partition_fetch_bytes
-        named: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
-        left_out: set[int] = set()
-        for partition, state in assignment._tp_state.items():
-            node = leaders[partition]
-            if node in busy:
+        requests: list[tuple[int, FetchRequest]] = []
+        for node, led in states.items():
+            if node in fetcher._in_flight or node in waits or len(led) == left_out[node]:
                 continue
-            if partition in records:
-                left_out.add(node)
-                continue
-            if state._position is None or state._paused:
+            if any(state._position is None or state._paused for state in led.values()):
                 return self._thorough(assignment)
-            named.setdefault(node, {}).setdefault(partition.topic, []).append(
-                (partition.partition, state._position, most)
-            )
-        requests = [
-            (node, self._request(node, topics, is_part=node in left_out)) for node, topics in named.items()
-        ]
-        self._sent_at.update(dict.fromkeys(named, now))
+            requests.append((node, self._request(node, led, is_part=left_out[node] > 0)))
+        self._sent_at.update((node, now) for node, _ in requests)
         return requests, {}, timeout, False, []
 
-    def _leaders_of(self, assignment: Any) -> dict[TopicPartition, int]:
-        """Each partition's broker; nothing while one of them has none."""
+    def _states_of(self, assignment: Any) -> dict[int, dict[TopicPartition, Any]]:
+        """The partitions that each broker leads, with aiokafka's state; nothing while one has no leader."""
         cluster = self._fetcher._client.cluster
         metadata = cluster._partitions
         if assignment is not self._assignment or metadata is not self._metadata:
-            found = {partition: cluster.leader_for_partition(partition) for partition in assignment.tps}
-            whole = all(node is not None and node >= 0 for node in found.values())
-            self._leaders = found if whole else {}
+            leaders = {partition: cluster.leader_for_partition(partition) for partition in assignment.tps}
+            if assignment is not self._assignment or leaders != self._leaders:
+                self._fetcher._client.restart()  # a session must not go on with what is another's now
+                self._leaders, self._states = leaders, _by_leader(leaders, assignment._tp_state)
             self._assignment, self._metadata = assignment, metadata
-        return self._leaders
+        return self._states
 
-    def _request(
-        self, node: int, topics: dict[str, list[tuple[int, int, int]]], *, is_part: bool
-    ) -> FetchRequest:
-        fetcher = self._fetcher
-        named = list(topics.items())
-        # A broker fills its answer in the order of the request; in a session it changes that by itself.
-        if not fetcher._client.has_session(node):
-            random.shuffle(named)
-        return FetchRequest(
-            self.pace.short_wait if is_part else self.pace.wait,
-            fetcher._fetch_min_bytes,
-            fetcher._fetch_max_bytes,
-            fetcher._isolation_level,
-            named,
+    def _request(self, node: int, states: Mapping[TopicPartition, Any], *, is_part: bool) -> SessionFetch:
+        fetcher, sessions = self._fetcher, self._fetcher._client
+        bounds = FetchBounds(
+            wait_ms=self.pace.short_wait if is_part else self.pace.wait,
+            least_bytes=fetcher._fetch_min_bytes,
+            most_bytes=fetcher._fetch_max_bytes,
+            most_partition_bytes=fetcher._max_partition_fetch_bytes,
+            isolation_level=fetcher._isolation_level,
         )
+        return SessionFetch(sessions.session_of(node), states, fetcher._records, bounds)
+
+
+def in_sessions(fetcher: Any, pace: FetchPace) -> None:
+    """Let aiokafka's fetcher begin sessions, or begin them anew, at this pace."""
+    if not isinstance(fetcher._client, FetchSessions):
+        fetcher._client = FetchSessions(fetcher._client)
+        fetcher._get_actions_per_node = FetchPlan(fetcher, pace)
+    fetcher._get_actions_per_node.pace = pace
+    fetcher._client.restart()
+
+
+def _by_leader(
+    leaders: Mapping[TopicPartition, int | None], states: Mapping[TopicPartition, Any]
+) -> dict[int, dict[TopicPartition, Any]]:
+    found: dict[int, dict[TopicPartition, Any]] = {}
+    for partition, node in leaders.items():
+        if node is None or node < 0:
+            return {}
+        found.setdefault(node, {})[partition] = states[partition]
+    return found

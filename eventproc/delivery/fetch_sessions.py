@@ -11,15 +11,15 @@ tests/integration/test_fetch_sessions.py.
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
-from typing import Any, Final, TypeAlias
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
 
 import structlog
 from aiokafka.errors import for_code
 from aiokafka.protocol.fetch import FetchRequest
-
-from eventproc.delivery.fetch_pace import FetchPace
-from eventproc.delivery.fetch_plan import FetchPlan
+from aiokafka.structs import TopicPartition
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
@@ -28,36 +28,48 @@ FIRST_VERSION: Final = 7
 
 MOST_EPOCHS: Final = 2**31 - 1
 
-Topics: TypeAlias = list[tuple[str, list[tuple[int, int, int]]]]
-"""Topic, and of each partition its number, the offset to read from and the most bytes."""
+
+class FetchBounds(NamedTuple):
+    """How long a fetch waits for how many bytes, and how many it takes at most: in all, of a partition."""
+
+    wait_ms: int
+    least_bytes: int
+    most_bytes: int
+    most_partition_bytes: int
+    isolation_level: int
 
 
 class FetchSession:
-    """What one broker knows of what this consumer reads from it."""
+    """What one broker knows of what this consumer reads from it: partitions, each with its next offset."""
 
     def __init__(self, session_id: int = 0) -> None:
         self.id = session_id
         self.epoch = 0
-        self._known: dict[tuple[str, int], tuple[int, int]] = {}
+        self.known: dict[TopicPartition, int] = {}
 
-    def changes(self, topics: Topics) -> tuple[Topics, list[tuple[str, list[int]]]]:
-        """What to name of ``topics``, and what not to read any more, by topic; noted as known from now on."""
-        wanted = {
-            (topic, number): (offset, most)
-            for topic, partitions in topics
-            for number, offset, most in partitions
-        }
-        known, self._known = self._known, wanted
+    def changes(
+        self, states: Mapping[TopicPartition, Any], left_out: Collection[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], list[TopicPartition]]:
+        """What to name, and what not to read any more; noted as known from now on.
+
+        Args:
+            states: of all partitions that this broker leads, as aiokafka keeps them.
+            left_out: partitions not to be read, of any broker.
+        """
         if self.epoch == 0:
-            return topics, []
-        named: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-        for partition, place in wanted.items():
-            if known.get(partition) != place:
-                named[partition[0]].append((partition[1], *place))
-        forgotten: defaultdict[str, list[int]] = defaultdict(list)
-        for topic, number in known.keys() - wanted.keys():
-            forgotten[topic].append(number)
-        return list(named.items()), list(forgotten.items())
+            self.known = {}
+        known = self.known
+        forgotten = [partition for partition in left_out if known.pop(partition, None) is not None]
+        named = {
+            partition: state._position  # noqa: SLF001 - a property asserts, a thousand times a fetch
+            for partition, state in states.items()
+            if known.get(partition) != state._position and partition not in left_out  # noqa: SLF001
+        }
+        for partition in [partition for partition, position in named.items() if position is None]:
+            del named[partition], known[partition]
+            forgotten.append(partition)
+        known.update(named)
+        return named, forgotten
 
     def answered(self, session_id: int) -> None:
         """The broker has taken the request; 0 means that it keeps no session for us."""
@@ -72,17 +84,52 @@ class FetchSession:
         self.epoch = 0
 
 
-def in_sessions(fetcher: Any, pace: FetchPace) -> None:
-    """Let aiokafka's fetcher begin sessions, or begin them anew, at this pace."""
-    if not isinstance(fetcher._client, FetchSessions):  # noqa: SLF001 - see the head of the module
-        fetcher._client = FetchSessions(fetcher._client)  # noqa: SLF001
-        fetcher._get_actions_per_node = FetchPlan(fetcher, pace)  # noqa: SLF001
-    fetcher._get_actions_per_node.pace = pace  # noqa: SLF001
-    fetcher._client.restart()  # noqa: SLF001
+class SessionFetch(FetchRequest):
+    """A fetch of all that a broker leads but what is left out, decided when it is written."""
+
+    def __init__(
+        self,
+        session: FetchSession,
+        states: Mapping[TopicPartition, Any],
+        left_out: Collection[TopicPartition],
+        bounds: FetchBounds,
+    ) -> None:
+        wait_ms, least_bytes, most_bytes, self._most_partition_bytes, isolation_level = bounds
+        super().__init__(wait_ms, least_bytes, most_bytes, isolation_level, [])
+        self.session = session
+        self._states = states
+        self._left_out = left_out
+
+    def build(self, request_struct_class: Any) -> Any:
+        """In the broker's version."""
+        session = self.session
+        named, forgotten = session.changes(self._states, self._left_out)
+        self._name(named)
+        if session.epoch == 0:
+            # A broker fills its answer in the order of the request; in a session it changes that by itself.
+            random.shuffle(self._topics)
+        struct = super().build(request_struct_class)
+        if request_struct_class.API_VERSION >= FIRST_VERSION:
+            struct.session_id, struct.session_epoch = session.id, session.epoch
+            struct.forgotten_topics_data = _by_topic({partition: partition[1] for partition in forgotten})
+        return struct
+
+    def answered(self, response: Any) -> None:
+        """From now on ``topics`` has what the answer speaks of, which is all that the fetcher looks up."""
+        known = self.session.known
+        spoken_of = [
+            TopicPartition(topic, entry[0]) for topic, entries in response.topics for entry in entries
+        ]
+        self._name({partition: known[partition] for partition in spoken_of})
+
+    def _name(self, positions: Mapping[TopicPartition, int]) -> None:
+        most = self._most_partition_bytes
+        entries = {partition: (partition[1], position, most) for partition, position in positions.items()}
+        self._topics = _by_topic(entries)
 
 
 class FetchSessions:
-    """In place of the client in aiokafka's fetcher: passes everything on, fetches as parts of a session."""
+    """In place of the client in aiokafka's fetcher: passes everything on, knows the sessions."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -98,10 +145,9 @@ class FetchSessions:
         """
         self._sessions = {node: FetchSession(session.id) for node, session in self._sessions.items()}
 
-    def has_session(self, node_id: int) -> bool:
-        """Whether this broker keeps one for us."""
-        session = self._sessions.get(node_id)
-        return session is not None and session.epoch > 0
+    def session_of(self, node_id: int) -> FetchSession:
+        """What this broker knows."""
+        return self._sessions.setdefault(node_id, FetchSession())
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
         """As the client's.
@@ -109,43 +155,34 @@ class FetchSessions:
         Raises:
             KafkaError: as the client's, or the broker refuses the fetch as a whole.
         """
-        if not isinstance(request, FetchRequest):
+        if not isinstance(request, SessionFetch):
+            if isinstance(request, FetchRequest):  # aiokafka's own, which names everything
+                self.session_of(node_id).restart()
             return await self._client.send(node_id, request, **options)
-        session = self._sessions.setdefault(node_id, FetchSession())
-        response = await self._fetch(node_id, session, request, options)
+        session = request.session
+        response = await self._fetch(node_id, request, options)
         if response.API_VERSION >= FIRST_VERSION and response.error_code and session.epoch:
             log.info("fetch.session_lost", broker=node_id, problem=for_code(response.error_code).__name__)
             session.restart()
-            response = await self._fetch(node_id, session, request, options)
+            response = await self._fetch(node_id, request, options)
         if response.API_VERSION >= FIRST_VERSION:
             if response.error_code:
                 session.restart()
                 raise for_code(response.error_code)
             session.answered(response.session_id)
+        request.answered(response)
         return response
 
-    async def _fetch(
-        self, node_id: int, session: FetchSession, request: FetchRequest, options: dict[str, Any]
-    ) -> Any:
+    async def _fetch(self, node_id: int, request: SessionFetch, options: dict[str, Any]) -> Any:
         try:
-            return await self._client.send(node_id, _SessionRequest(request, session), **options)
+            return await self._client.send(node_id, request, **options)
         except BaseException:
-            session.restart()  # whether the broker has taken it is not known
+            request.session.restart()  # whether the broker has taken it is not known
             raise
 
 
-class _SessionRequest(FetchRequest):
-    _topics: Topics
-
-    def __init__(self, full: FetchRequest, session: FetchSession) -> None:
-        self.__dict__.update(full.__dict__)
-        self._session = session
-
-    def build(self, request_struct_class: Any) -> Any:
-        """In the broker's version, at the moment it is sent."""
-        self._topics, forgotten = self._session.changes(self._topics)
-        struct = super().build(request_struct_class)
-        if request_struct_class.API_VERSION >= FIRST_VERSION:
-            struct.session_id, struct.session_epoch = self._session.id, self._session.epoch
-            struct.forgotten_topics_data = forgotten
-        return struct
+def _by_topic(entries: Mapping[TopicPartition, Any]) -> list[tuple[str, list[Any]]]:
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for partition, entry in entries.items():
+        found[partition[0]].append(entry)
+    return list(found.items())

@@ -26,9 +26,6 @@ from eventproc.outcomes import FailureKind, NoResponse, Response
 from eventproc.scrubbing import scrub
 from settings.delivery import DeliverySettings
 
-KEEPALIVE_SECONDS: Final = 4.0
-"""Below the five seconds after which common servers close an idle connection under our feet."""
-
 SUCCESS_BODY_SECONDS: Final = 1.0
 """How long the body of a 2xx is awaited, only to keep the connection; the event is delivered either way."""
 
@@ -122,7 +119,6 @@ class HttpSender:
             self._resolver,
             limit=delivery.max_in_flight,
             ssl=ssl_context_of(self._tls) if self._url.scheme == "https" else False,
-            keepalive_timeout=KEEPALIVE_SECONDS,
             ttl_dns_cache=30,
         )
         self._session = aiohttp.ClientSession(

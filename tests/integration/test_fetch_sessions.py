@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11
 
 from eventproc.delivery.fetch_pace import FetchPace
-from eventproc.delivery.fetch_sessions import in_sessions
+from eventproc.delivery.fetch_plan import in_sessions
 from tests.servers.anchor_env import Names
 from tests.servers.both_brokers import both_brokers
 from tests.servers.kafka import ApacheKafka, Broker

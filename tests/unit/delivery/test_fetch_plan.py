@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.protocol.fetch import FetchRequest_v11
 from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventproc.delivery.fetch_pace import FetchPace
 from eventproc.delivery.fetch_plan import FetchPlan
+from eventproc.delivery.fetch_sessions import FetchSessions
 
 NODES = (1, 2, 3)
 FETCHER_TIMEOUT = 0.2
@@ -59,7 +61,7 @@ def make_fetcher(
 ) -> Any:
     """aiokafka's own decision over what this has of a fetcher; ``records``: seconds that are left to take each."""
     fetcher = Fetcher.__new__(Fetcher)
-    fetcher._client = SimpleNamespace(cluster=Cluster(leaders), has_session=lambda _node: True)
+    fetcher._client = FetchSessions(SimpleNamespace(cluster=Cluster(leaders)))
     fetcher._records = OrderedDict(
         (partition, SimpleNamespace(calculate_backoff=lambda seconds=seconds: seconds))
         for partition, seconds in (records or {}).items()
@@ -79,14 +81,19 @@ def comparable(actions: Any) -> Any:
     return (
         {
             node: (
-                {(topic, entry) for topic, entries in request.topics for entry in entries},
-                request._max_wait_ms,
-                request._min_bytes,
-                request._max_bytes,
-                request._isolation_level,
-                request._rack_id,
+                {
+                    (topic, partition, offset, most)
+                    for topic, entries in struct.topics
+                    for partition, _, offset, _, most in entries
+                },
+                struct.max_wait_time,
+                struct.min_bytes,
+                struct.max_bytes,
+                struct.isolation_level,
+                struct.rack_id,
             )
             for node, request in requests
+            for struct in [request.build(FetchRequest_v11)]
         },
         {node: set(partitions) for node, partitions in resets.items()},
         timeout,
@@ -142,14 +149,38 @@ def test_leaders_are_looked_up_once_for_each_change() -> None:
     assert cluster.asked == 2 * len(PARTITIONS) + 1
 
 
-@pytest.mark.parametrize("has_session", [True, False])
-def test_who_is_named_first_changes_where_no_session_sees_to_it(has_session: bool) -> None:
+def test_who_is_named_first_changes_where_no_session_sees_to_it() -> None:
     partitions = [TopicPartition(f"t{number}", 0) for number in range(50)]
     fetcher = make_fetcher(dict.fromkeys(partitions, 1))
-    fetcher._client.has_session = lambda _node: has_session
     plan, assignment = FetchPlan(fetcher, AT_ONCE), Assignment(dict.fromkeys(partitions, 5), set())
-    orders = {tuple(topic for topic, _ in plan(assignment)[0][0][1].topics) for _ in range(5)}
-    assert (len(orders) == 1) is has_session
+    orders = {
+        tuple(topic for topic, _ in plan(assignment)[0][0][1].build(FetchRequest_v11).topics)
+        for _ in range(5)
+    }
+    assert len(orders) > 1
+
+
+@pytest.mark.parametrize("change", ["none", "elsewhere", "leader", "assignment"])
+def test_a_session_begins_anew_where_it_would_go_on_with_what_is_anothers(change: str) -> None:
+    fetcher = make_fetcher({one: 1 if one.topic == "a" else 2 for one in PARTITIONS})
+    plan, cluster = FetchPlan(fetcher, AT_ONCE), fetcher._client.cluster
+    assignment = Assignment(dict.fromkeys(PARTITIONS, 5), set())
+
+    def named() -> dict[int, int]:
+        structs = {node: request.build(FetchRequest_v11) for node, request in plan(assignment)[0]}
+        for node in structs:
+            fetcher._client.session_of(node).answered(7)
+        return {node: sum(len(entries) for _, entries in struct.topics) for node, struct in structs.items()}
+
+    assert named() == {1: 3, 2: 6}
+    assert named() == {1: 0, 2: 0}
+    if change == "assignment":
+        assignment = Assignment(dict.fromkeys(PARTITIONS[:4], 5), set())
+    elif change != "none":
+        moved = {PARTITIONS[0]: 2} if change == "leader" else {TopicPartition("other", 0): 3}
+        cluster._partitions = cluster._partitions | moved
+    expected = {"leader": {1: 2, 2: 7}, "assignment": {1: 3, 2: 1}}
+    assert named() == expected.get(change, {1: 0, 2: 0})
 
 
 def test_with_a_rack_aiokafka_decides() -> None:
