@@ -46,6 +46,7 @@ import asyncio
 import os
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -366,14 +367,14 @@ def stop_at_refusal(producer: AIOKafkaProducer, ordered: Callable[[str], bool]) 
             raise refused[partition]
         batch = append_batch(builder, partition)
         if ordered(partition.topic):
-            batch.failure = partial(fail, batch.failure, partition)
+            # Weak: every batch would be a reference cycle, megabytes that wait for Python to search for such.
+            batch.failure = partial(fail, weakref.ref(batch), partition)
         return batch
 
-    def fail(
-        fail_batch: Callable[[Exception], None], partition: TopicPartition, exception: Exception
-    ) -> None:
+    def fail(failed: Callable[[], Any], partition: TopicPartition, exception: Exception) -> None:
         refused[partition] = exception
-        fail_batch(exception)
+        batch = failed()  # there: whoever fails it has it
+        type(batch).failure(batch, exception)
         for queued in accumulator._batches.pop(partition, ()):  # noqa: SLF001
             queued.failure(exception)
 
