@@ -30,6 +30,15 @@ class Window:
         return self.cpu_seconds / self.done * 1e6 if self.done else float("nan")
 
 
+def together(windows: Sequence[Window]) -> Window:
+    """As if they were one."""
+    return Window(
+        sum(window.seconds for window in windows),
+        sum(window.done for window in windows),
+        sum(window.cpu_seconds for window in windows),
+    )
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of all threads of a process since its start; in steps of 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
