@@ -67,17 +67,16 @@ async def _measure(lab: Lab, auth: str) -> list[SinkResult]:
 
 async def _at_latency(lab: Lab, case: _Case, worker: WorkerProcess, latency_ms: int) -> SinkResult:
     seconds = lab.options.window_seconds * ROUND_SHARE
+    worker.pause()
+    await lab.receiver.set(latency_ms=latency_ms)
+    one_at_a_time = await _bare(lab, case, 1, seconds)
     bare_windows, windows = [], []
-    for left in range(ROUNDS - 1, -1, -1):
+    for _ in range(ROUNDS):
         worker.pause()
-        await lab.receiver.set(latency_ms=latency_ms)
         bare_windows.append(await _bare(lab, case, MAX_IN_FLIGHT, seconds))
-        if not left:
-            one_at_a_time = await _bare(lab, case, 1, seconds)
         worker.resume()
         await asyncio.sleep(SETTLE_SECONDS)
-        if not left:
-            await lab.profile_start(worker)
+        await lab.profile_start(worker)  # anew: the last round's is kept
         windows.append(await watch(lab.receiver.count, [worker.pid], seconds))
     await lab.profile_stop(worker, f"sink-{case.auth}-{latency_ms}ms", windows[-1])
     bare, window = together(bare_windows), together(windows)

@@ -14,6 +14,7 @@ from typing import Final
 LONGEST_SECONDS: Final = 30.0
 LEAST_SECONDS: Final = 1.0
 SHARE: Final = 0.8
+MARGIN_SECONDS: Final = 1.0
 REMEMBERED_SECONDS: Final = 600.0
 """A deployment closes connections too, and says nothing about the time after it."""
 
@@ -32,7 +33,7 @@ class KeepAlive:
         return self._learned if self._clock() < self._until else LONGEST_SECONDS
 
     def closed_by_receiver(self, idle_seconds: float) -> None:
-        """It has closed a connection that was idle for so long: others are given up a second earlier."""
-        earlier = min(idle_seconds * SHARE, idle_seconds - LEAST_SECONDS)
+        """It has closed one that was idle so long: others are given up a fifth earlier, a second at least."""
+        earlier = min(idle_seconds * SHARE, idle_seconds - MARGIN_SECONDS)
         self._learned = min(self.seconds, max(LEAST_SECONDS, earlier))
         self._until = self._clock() + REMEMBERED_SECONDS

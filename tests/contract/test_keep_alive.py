@@ -12,6 +12,7 @@ from eventproc.destinations import Endpoint
 from eventproc.outcomes import Response
 from settings import load_settings
 from tests.servers.ports import LOOPBACK
+from tests.servers.request_bytes import read_request
 from tests.servers.waiting import wait_until
 
 DELIVERY = load_settings(env={"DELIVERY_ALLOW_PRIVATE_NETWORKS": "true"}).delivery
@@ -33,9 +34,7 @@ class Receiver:
         by = "receiver"
         try:
             while True:
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), IDLE_SECONDS)
-                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                await reader.readexactly(length)
+                await asyncio.wait_for(read_request(reader), IDLE_SECONDS)
                 writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         except asyncio.TimeoutError:
             pass

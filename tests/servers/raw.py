@@ -16,6 +16,7 @@ from types import TracebackType
 from typing_extensions import Self
 
 from tests.servers.ports import LOOPBACK
+from tests.servers.request_bytes import content_length
 
 _SECONDS = 60.0
 _ACCEPT_SECONDS = 0.1
@@ -106,7 +107,7 @@ class RawServer:
                 return False
             data += got
         head, _, body = data.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        length = content_length(head)
         while len(body) < length:
             got = stream.recv(65_536)
             if not got:

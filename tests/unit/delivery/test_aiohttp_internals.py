@@ -12,6 +12,7 @@ import pytest
 
 from eventproc.delivery.aiohttp_internals import REQUEST_CLASS, DirectRequest
 from tests.servers.ports import LOOPBACK
+from tests.servers.request_bytes import read_request
 
 LARGE = b"x" * (8 << 20)
 HEADERS = {"Content-Type": "application/json", "X-Event-Id": "e1"}
@@ -25,9 +26,7 @@ async def wire(slow: asyncio.Event | None = None) -> AsyncIterator[tuple[str, li
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if slow is not None:
             await slow.wait()
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        received.append(head + await reader.readexactly(length))
+        received.append(await read_request(reader))
         writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
         await writer.drain()
         writer.close()
