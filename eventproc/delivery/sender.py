@@ -8,7 +8,6 @@ becomes a ``NoResponse`` here and nowhere else.
 from __future__ import annotations
 
 import asyncio
-import io
 import ssl
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -18,7 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from eventproc.delivery.aiohttp_internals import REQUEST_CLASS
+from eventproc.delivery.aiohttp_internals import PostResponse, PreparedPost
 from eventproc.delivery.egress import EgressPolicy, ForbiddenAddressError, guarded_connector
 from eventproc.destinations import Destination, Endpoint, TlsOptions
 from eventproc.errors import ConfigurationError
@@ -28,9 +27,6 @@ from settings.delivery import DeliverySettings
 
 SUCCESS_BODY_SECONDS: Final = 1.0
 """How long the body of a 2xx is awaited, only to keep the connection; the event is delivered either way."""
-
-LARGE_BODY_BYTES: Final = 1 << 20
-"""From here on aiohttp wants a stream: raw bytes are written at once and hold up the loop."""
 
 TOKEN_CHARACTERS: Final = 8
 """Of a value in a URL's query that may be a token by itself; below stand ``true`` and ``testnet``."""
@@ -47,7 +43,7 @@ class Sender(Protocol):
 
 
 class HttpSender:
-    """aiohttp with a session and a connection pool of its own, made at the first send."""
+    """aiohttp with a connection pool of its own, made at the first send."""
 
     def __init__(
         self, endpoint: Endpoint, delivery: DeliverySettings, resolver: AbstractResolver | None = None
@@ -57,7 +53,7 @@ class HttpSender:
         self._tls = endpoint.tls
         self._delivery = delivery
         self._excerpt_bytes = delivery.response_excerpt_bytes
-        self._session: aiohttp.ClientSession | None = None
+        self._post: PreparedPost | None = None
         self._resolver = resolver
         self._forbidden = EgressPolicy.of(delivery).forbids_host(self._url.host or "")
 
@@ -66,45 +62,34 @@ class HttpSender:
         if self._forbidden:
             return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
         try:
-            session = self._session or self._open()
-            response = await session.post(
-                self._url,
-                data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
-                headers=headers,
-                allow_redirects=False,
-                proxy=self._delivery.proxy_url,
-            )
+            response = await (self._post or self._open()).send(headers, body)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             return _no_response(error, headers | self._in_query)
         try:
             excerpt = await self._read(response)
         finally:
-            response.release()
+            response.end()
         if response.status >= 300:
             excerpt = scrub(excerpt, headers | self._in_query)
         return Response(response.status, response.headers.get("Retry-After"), excerpt)
 
     async def close(self) -> None:
         """Close the connections; a later send opens new ones."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._post is not None:
+            connector, self._post = self._post.connector, None
+            await connector.close()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: PostResponse) -> bytes:
         """The first bytes of the body. The verdict is in the status: a body that fails is an empty one."""
         content = response.content
         try:
             if content.is_eof():
-                excerpt = await content.read(self._excerpt_bytes)
-            else:
-                wait = SUCCESS_BODY_SECONDS if response.status < 300 else None
-                excerpt = await asyncio.wait_for(self._read_until_bound(content), wait)
+                return await content.read(self._excerpt_bytes)
+            left = response.deadline - asyncio.get_running_loop().time()
+            wait = min(left, SUCCESS_BODY_SECONDS) if response.status < 300 else left
+            return await asyncio.wait_for(self._read_until_bound(content), wait)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
-            response.close()
             return b""
-        if not content.at_eof():
-            response.close()
-        return excerpt
 
     async def _read_until_bound(self, content: aiohttp.StreamReader) -> bytes:
         excerpt = b""
@@ -112,7 +97,7 @@ class HttpSender:
             excerpt += await content.read(self._excerpt_bytes - len(excerpt))
         return excerpt
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> PreparedPost:
         delivery = self._delivery
         connector = guarded_connector(
             EgressPolicy.of_connections(delivery),
@@ -121,24 +106,15 @@ class HttpSender:
             ssl=ssl_context_of(self._tls) if self._url.scheme == "https" else False,
             ttl_dns_cache=30,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            request_class=REQUEST_CLASS,
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(
-                total=delivery.request_timeout_seconds,
-                connect=None,
-                sock_connect=delivery.connect_timeout_seconds,
-            ),
-            headers={
-                "User-Agent": delivery.user_agent,
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-            },
+        self._post = PreparedPost(
+            self._url,
+            connector,
+            {"User-Agent": delivery.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
+            request_seconds=delivery.request_timeout_seconds,
+            connect_seconds=delivery.connect_timeout_seconds,
+            proxy=delivery.proxy_url,
         )
-        return self._session
+        return self._post
 
 
 @lru_cache  # some ten milliseconds and a megabyte each: a thousand wallets share one

@@ -1,96 +1,223 @@
+"""A prepared POST against aiohttp's own client, and what only the inside of it shows."""
+
 from __future__ import annotations
 
 import asyncio
 import io
-import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import aiohttp
 import pytest
+from yarl import URL
 
-from eventproc.delivery.aiohttp_internals import REQUEST_CLASS, DirectRequest
+from eventproc.delivery.aiohttp_internals import PreparedPost, own_connections
 from tests.servers.ports import LOOPBACK
 from tests.servers.request_bytes import read_request
+from tests.servers.waiting import wait_until
 
 LARGE = b"x" * (8 << 20)
+DEFAULTS = {"User-Agent": "eventproc", "Accept": "*/*", "Accept-Encoding": "identity"}
 HEADERS = {"Content-Type": "application/json", "X-Event-Id": "e1"}
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@dataclass
+class Wire:
+    """A server that keeps every byte of each request, for each connection."""
+
+    answer: bytes = NO_CONTENT
+    reads: asyncio.Event | None = None
+    """Nothing is read before it is set."""
+    early: bool = False
+    """It answers before it reads."""
+    url: str = ""
+    connections: list[list[bytes]] = field(default_factory=list)
+    ended: int = 0
+
+    @property
+    def requests(self) -> list[bytes]:
+        return [request for connection in self.connections for request in connection]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received: list[bytes] = []
+        self.connections.append(received)
+        try:
+            if self.early:
+                writer.write(self.answer)
+            if self.reads is not None:
+                await self.reads.wait()
+            while True:
+                received.append(await read_request(reader))
+                if not self.early:
+                    writer.write(self.answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.ended += 1
+        finally:
+            writer.close()
 
 
 @asynccontextmanager
-async def wire(slow: asyncio.Event | None = None) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that keeps every byte of a request, and starts to read when ``slow`` is set."""
-    received: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if slow is not None:
-            await slow.wait()
-        received.append(await read_request(reader))
-        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, LOOPBACK, 0)
+async def listening(wire: Wire) -> AsyncIterator[Wire]:
+    server = await asyncio.start_server(wire.serve, LOOPBACK, 0)
     async with server:
-        yield f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}/callback", received
+        wire.url = f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}/callback?a=b%20c#here"
+        yield wire
 
 
-async def post(url: str, request_class: type[aiohttp.ClientRequest], body: Any) -> int:
-    async with (
-        aiohttp.ClientSession(request_class=request_class) as session,
-        session.post(url, data=body, headers=HEADERS) as response,
-    ):
-        return response.status
+@asynccontextmanager
+async def posting(url: str, seconds: float = 20.0, proxy: str | None = None) -> AsyncIterator[PreparedPost]:
+    connector = aiohttp.TCPConnector()
+    own_connections(connector)
+    try:
+        target = URL(url, encoded=True)
+        yield PreparedPost(
+            target, connector, DEFAULTS, request_seconds=seconds, connect_seconds=5.0, proxy=proxy
+        )
+    finally:
+        await connector.close()
+
+
+async def post(to: PreparedPost, body: bytes, headers: dict[str, str] | None = None) -> int:
+    response = await asyncio.wait_for(to.send(headers or HEADERS, body), 30)
+    response.end()
+    return response.status
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    async def holds() -> bool:
+        return condition()
+
+    await wait_until(holds, 5, what)
+
+
+def parts(request: bytes) -> tuple[bytes, set[bytes], bytes]:
+    """The request line, the headers in whatever order, the body."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    line, *headers = head.split(b"\r\n")
+    return line, set(headers), body
 
 
 @pytest.mark.parametrize("body", [b'{"a":1}', b"", LARGE], ids=["small", "empty", "large"])
-async def test_the_same_bytes_go_out_as_aiohttp_writes(body: bytes) -> None:
-    async with wire() as (url, received):
-        # A stream for the large one: aiohttp warns of large bytes, which hold up its loop.
-        for request_class in (aiohttp.ClientRequest, DirectRequest):
-            given = io.BytesIO(body) if body is LARGE else body
-            assert await asyncio.wait_for(post(url, request_class, given), 30) == 204
-    theirs, ours = received
-    assert ours.endswith(body)
-    assert ours == theirs
+async def test_the_same_goes_out_as_aiohttp_writes(body: bytes) -> None:
+    async with listening(Wire()) as wire:
+        async with posting(wire.url) as ours:
+            assert await post(ours, body) == 204
+        # A stream for the large one: aiohttp warns of large bytes.
+        given = io.BytesIO(body) if body is LARGE else body
+        async with (
+            aiohttp.ClientSession(headers=DEFAULTS) as session,
+            session.post(URL(wire.url, encoded=True), data=given, headers=HEADERS) as response,
+        ):
+            assert response.status == 204
+    sent, expected = wire.requests
+    assert parts(sent) == parts(expected)
+    assert sent.count(b"\r\n", 0, sent.index(b"\r\n\r\n")) == len(parts(sent)[1])
+
+
+async def test_a_header_of_a_request_stands_in_the_place_of_a_default() -> None:
+    async with listening(Wire()) as wire, posting(wire.url) as ours:
+        await post(ours, b"", {"user-agent": "other", "Content-Type": "text/plain"})
+    headers = parts(wire.requests[0])[1]
+    assert [name for name in headers if name.lower().startswith(b"user-agent")] == [b"user-agent: other"]
+
+
+async def test_a_header_that_would_be_two_is_refused_and_its_connection_closed() -> None:
+    async with listening(Wire()) as wire, posting(wire.url) as ours:
+        with pytest.raises(ValueError, match="header"):
+            await post(ours, b"", {"X-Event-Id": "e1\r\nX-Other: 1"})
+        await until(lambda: wire.ended == 1, "the connection is closed")
+        assert wire.requests == []
+        assert await post(ours, b"next") == 204
+
+
+async def test_credentials_of_the_url_go_into_a_header_and_nowhere_else() -> None:
+    async with listening(Wire()) as wire, posting(wire.url.replace("//", "//user:secret@")) as ours:
+        await post(ours, b"")
+        await post(ours, b"", {**HEADERS, "Authorization": "Bearer token"})
+    first, second = map(parts, wire.requests)
+    assert b"Authorization: Basic dXNlcjpzZWNyZXQ=" in first[1]
+    assert b"Authorization: Bearer token" in second[1]
+    assert b"secret" not in wire.requests[0]
+
+
+async def test_a_proxy_is_told_the_whole_address_without_the_credentials() -> None:
+    async with listening(Wire()) as wire:
+        proxy = f"http://proxy:secret@{LOOPBACK}:{URL(wire.url).port}"
+        async with posting("http://user:word@wallet.example/cb?a=b%20c", proxy=proxy) as ours:
+            for _ in range(2):
+                assert await post(ours, b"body") == 204
+    assert len(wire.connections) == 1
+    for request in wire.requests:
+        line, headers, _ = parts(request)
+        assert line == b"POST http://wallet.example/cb?a=b%20c HTTP/1.1"
+        assert b"Host: wallet.example" in headers
+        assert b"Proxy-Authorization: Basic cHJveHk6c2VjcmV0" in headers
 
 
 async def test_a_receiver_that_reads_late_gets_everything() -> None:
-    reads = asyncio.Event()
+    wire = Wire(reads=asyncio.Event())
     body = b"y" * (900 << 10)
-    async with wire(reads) as (url, received):
-        posted = asyncio.ensure_future(post(url, DirectRequest, body))
+    async with listening(wire), posting(wire.url) as ours:
+        posted = asyncio.ensure_future(post(ours, body))
         done, _ = await asyncio.wait([posted], timeout=0.1)
         assert not done
-        reads.set()
-        assert await asyncio.wait_for(posted, 30) == 204
-    assert received[0].endswith(b"\r\n\r\n" + body)
+        assert wire.reads is not None
+        wire.reads.set()
+        assert await posted == 204
+    assert wire.requests[0].endswith(b"\r\n\r\n" + body)
 
 
-async def tasks_of_a_post(request_class: type[aiohttp.ClientRequest]) -> int:
+async def test_a_connection_is_used_again() -> None:
+    async with listening(Wire()) as wire, posting(wire.url) as ours:
+        for _ in range(3):
+            assert await post(ours, b"body") == 204
+    assert [len(requests) for requests in wire.connections] == [3]
+
+
+async def test_a_receiver_that_answers_before_it_has_read_gets_the_next_by_another_connection() -> None:
+    wire = Wire(reads=asyncio.Event(), early=True)
+    async with listening(wire), posting(wire.url) as ours:
+        assert await post(ours, LARGE) == 204
+        assert await post(ours, b"small") == 204
+        await until(lambda: len(wire.connections) == 2, "there is another connection")
+
+
+async def test_no_answer_in_time_is_a_timeout_and_its_connection_closed() -> None:
+    wire = Wire(answer=b"HTTP/1.1 100 Continue\r\n\r\n")
+    async with listening(wire), posting(wire.url, seconds=0.3) as ours:
+        with pytest.raises(asyncio.TimeoutError):
+            await post(ours, b"body")
+        await until(lambda: wire.ended == 1, "the connection is closed")
+
+
+async def test_a_request_that_is_cancelled_leaves_nothing_behind() -> None:
+    wire = Wire(answer=b"")
+    async with listening(wire), posting(wire.url) as ours:
+        posted = asyncio.ensure_future(post(ours, b"body"))
+        await until(lambda: bool(wire.requests), "the request has come")
+        posted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await posted
+        await until(lambda: wire.ended == 1, "the connection is closed")
+        connector: Any = ours.connector
+        assert not connector._acquired
+
+
+async def test_no_task_is_made_for_a_request() -> None:
     made: list[Any] = []
 
     def count(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> Any:
         made.append(work)
         return asyncio.Task(work, loop=loop, **options)
 
-    async with wire() as (url, _), aiohttp.ClientSession(request_class=request_class) as session:
-        async with session.post(url, data=b"warm up", headers=HEADERS):
-            pass
+    async with listening(Wire()) as wire, posting(wire.url) as ours:
+        await post(ours, b"warm up")
         asyncio.get_running_loop().set_task_factory(cast("Any", count))
         try:
-            async with session.post(url, data=b"body", headers=HEADERS):
-                pass
+            (await ours.send(HEADERS, b"body")).end()
         finally:
             asyncio.get_running_loop().set_task_factory(None)
-    return sum("write_bytes" in repr(work) for work in made)
-
-
-async def test_aiohttp_still_makes_a_task_for_a_body_and_we_do_not() -> None:
-    if sys.version_info >= (3, 12):
-        assert REQUEST_CLASS is aiohttp.ClientRequest
-    else:
-        assert REQUEST_CLASS is DirectRequest
-        assert await tasks_of_a_post(aiohttp.ClientRequest) == 1
-    assert await tasks_of_a_post(DirectRequest) == 0
+    assert made == []

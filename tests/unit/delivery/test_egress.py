@@ -315,8 +315,7 @@ async def test_an_address_in_a_url_is_refused_before_anything_is_dialled(host: s
 async def test_the_socket_is_checked_even_if_nothing_before_was(answer: str) -> None:
     """As if the look at the URL and the resolver had let it pass."""
     post = sender(f"http://some.example:{free_port()}/")
-    session = post._open()
-    connector: Any = session.connector
+    connector: Any = post._open().connector
     connector._resolver = Answers([answer])
     with noting_connects() as dialled:
         assert is_refused(await post.send({}, b"body"))
