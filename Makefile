@@ -17,8 +17,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)
 	$(BIN)/python -m demo $(ARGS)
 
+# In two processes: whole files are dealt out, and all of tests/chaos is for one of them. TEST_JOBS=0: in one, as `-s`
+# and `--pdb` need it.
+TEST_JOBS ?= 2
 test: $(STAMP) lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -26,6 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-long", action="store_true", help="run the chaos tests at full length")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For several processes (`--dist loadgroup`): a file's fixtures are made once, and chaos is not beside chaos."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("chaos" if folder == "chaos" else item.path.as_posix()))
+
+
 @pytest.fixture(autouse=True)
 def _logging_as_by_default() -> Iterator[None]:
     """A command that ran in the test's own process has set logging up for itself, and for whoever comes next."""

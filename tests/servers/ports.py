@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
@@ -13,11 +14,15 @@ LOOPBACK = "127.0.0.1"
 _LOWEST, _HIGHEST = 20_000, 32_000
 _handed_out: set[int] = set()
 
+# Several processes of one test run have ports of their own: what one has given away and not used is free to see.
+_RUN_OF = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
 
 def free_port() -> int:
     """A port on which nothing listens now and which this process has not been given before."""
     for _ in range(1_000):
-        port = random.randint(_LOWEST, _HIGHEST)
+        port = random.randrange(_LOWEST + _NUMBER, _HIGHEST, _RUN_OF)
         if port not in _handed_out and _can_bind(port):
             _handed_out.add(port)
             return port

@@ -128,7 +128,7 @@ def test_a_unit_s_worker_has_a_user_of_its_own_and_nothing_to_write_to() -> None
 
 
 def test_the_lints_are_part_of_ci() -> None:
-    assert "\nmake lint-deploy\nmake test\n" in (CHECKOUT / ".ci/run").read_text("utf-8")
+    assert "\n  make lint-deploy\n" in (CHECKOUT / ".ci/run").read_text("utf-8")
     script = (CHECKOUT / "deploy/lint.sh").read_text("utf-8")
     for file in re.findall(r"\b(?:deploy/[a-z_/@.]+\.(?:yaml|service|lock)|Dockerfile)\b", script):
         assert (CHECKOUT / file).is_file(), file
