@@ -37,6 +37,7 @@ from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.journal_writer import JournalWriter
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.ledger import Ledger
+from eventproc.delivery.left_behind import warn_of_left_behind
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
@@ -184,6 +185,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> Eventp
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.parts.reloader.ask)
             plans = plan_topics(settings, sorted(destination_topics))
             await preflight(settings, plans, app.conf.web_bind, app.conf.web_port)
+            await warn_of_left_behind(settings, destination_topics)
 
     class ConfiguredAssignor(Assignor):
         record_max_bytes = consumer.group_record_max_bytes

@@ -61,6 +61,23 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """What waits for a destination that is configured no longer, in its topic.
+
+    Not ``is_exact`` where Kafka has no offset of the group: all there is may wait, or have been delivered
+    before the offsets were forgotten.
+    """
+
+    topic: str
+    waiting: int
+    is_exact: bool
+
+    def __str__(self) -> str:
+        events = "1 event waits" if self.waiting == 1 else f"{self.waiting} events wait"
+        return events if self.is_exact else f"{events}, or were delivered before Kafka forgot the offsets"
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterStatus:
     """Everything; ``members`` is None when the broker does not tell. ``source_lag``: records not routed."""
 
@@ -69,6 +86,7 @@ class ClusterStatus:
     source_lag: int
     destinations: list[DestinationStatus]
     asked: list[Asked] = field(default_factory=list)
+    left_behind: list[LeftBehind] = field(default_factory=list)
 
 
 def remaining(begin: int, end: int, committed: int | None, metadata: str) -> Remaining:

@@ -7,7 +7,7 @@ import getpass
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ from eventproc.cli.dead_letter_text import fact, printable
 from eventproc.cli.kafka_command import load, plain_console, print_json, quieten, run
 from eventproc.destination_patterns import UnknownNameError, choose
 from eventproc.destinations import build_destinations
-from eventproc.group_progress import ClusterStatus, DestinationStatus
+from eventproc.group_progress import ClusterStatus, DestinationStatus, LeftBehind
 from eventproc.identifiers import DestinationId
 from eventproc.pauses import Pause
 from eventproc.times import from_ms, iso, span
@@ -195,6 +195,7 @@ def _status_object(status: ClusterStatus, now: float) -> dict[str, Any]:
         "source_lag": status.source_lag,
         "workers_asked": [asdict(one) for one in status.asked],
         "destinations": [_destination_object(one, now) for one in status.destinations],
+        "not_configured": [asdict(one) for one in status.left_behind],
     }
 
 
@@ -232,7 +233,13 @@ def _status_text(status: ClusterStatus, now: float) -> Group:
         for one in status.asked
         if one.problem is not None
     ]
-    return Group(table, Text(_group_line(status)), *silent)
+    left = [Text(printable(_left_behind_line(one))) for one in status.left_behind]
+    return Group(table, Text(_group_line(status)), *silent, *left)
+
+
+def _left_behind_line(one: LeftBehind) -> str:
+    where = 'see "What goes" in docs/operations.md'
+    return f"topic {one.topic} is of no destination that is configured here: {one}; {where}"
 
 
 def _group_line(status: ClusterStatus) -> str:
@@ -270,10 +277,13 @@ class _Kafka:
     async def status(self, topics: Mapping[DestinationId, str], workers: Sequence[str] = ()) -> ClusterStatus:
         """As ``Cluster``."""
         from eventproc.delivery.cluster_status import read_status  # noqa: PLC0415
+        from eventproc.delivery.left_behind import read_left_behind  # noqa: PLC0415
         from eventproc.delivery.worker_pages import with_breakers  # noqa: PLC0415
 
         found = await read_status(self._settings, topics)
-        return await with_breakers(self._settings, found, workers)
+        configured = {one.topic for one in build_destinations(self._settings).values()}
+        left_behind = await read_left_behind(self._settings, configured)
+        return replace(await with_breakers(self._settings, found, workers), left_behind=left_behind)
 
     async def paused(self) -> Mapping[DestinationId, Pause]:
         """As ``Cluster``."""

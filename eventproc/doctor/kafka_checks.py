@@ -30,6 +30,7 @@ def judge_kafka(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPlan
     checks += _cluster(facts, settings)
     for plan in plans:
         checks += _topic(plan, facts, settings)
+    checks += _left_behind(facts)
     checks += _group(facts, settings)
     return checks + list(_group_record(facts, settings, plans))
 
@@ -179,6 +180,16 @@ def _retention(plan: TopicPlan, milliseconds: str | None, size: str | None) -> I
     if found is not None and found != planned:
         what = f"keeps records {_kept(found)}, planned {_kept(planned)}"
         yield warning(plan.name, "retention", what, "set retention.ms by kafka-configs.sh, or topics.*_hours")
+
+
+def _left_behind(facts: KafkaFacts) -> Iterator[Check]:
+    for one in facts.left_behind:
+        yield warning(
+            one.topic,
+            "topic",
+            f"is of no destination that is configured here: {one}",
+            'configure it again, or delete the topic: see "What goes" in docs/operations.md',
+        )
 
 
 def _group(facts: KafkaFacts, settings: Settings) -> Iterator[Check]:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -356,6 +357,48 @@ async def test_a_worker_that_stops_says_what_nobody_delivers_any_more(
         (line,) = [line for line in worker.log_text().splitlines() if "destination.left_waiting" in line]
         assert LOBSTR in line
         assert "waiting=5" in line
+
+
+async def test_a_worker_that_starts_without_a_client_says_what_waits_for_it(
+    anchor: Anchor, start_worker: StartWorker
+) -> None:
+    """As in a rollout: no worker is ever told that the client goes."""
+    topic = anchor.names.topic(LOBSTR)
+    async with wallet(TEST_SEED) as lobstr:
+        lobstr.respond = lambda record, _number: status(200 if record.event_id in {"e0", "e1"} else 503)
+        anchor.write_clients(lobstr_at(lobstr))
+        before = await start_worker(anchor.env(None))
+        await anchor.broker.publish(anchor.names.source, [event(number, "lobstr") for number in range(5)])
+        await lobstr.wait_until(lambda: {"e0", "e1"} <= set(taken(lobstr)), SOON_SECONDS)
+        await lobstr.wait_until(lambda: len({one.event_id for one in lobstr.requests}) == 5, SOON_SECONDS)
+        await before.terminate()
+        assert "destination.not_configured" not in before.log_text()
+
+        anchor.write_clients()
+        after = await start_worker(anchor.env(None))
+        (line,) = [line for line in after.log_text().splitlines() if "destination.not_configured" in line]
+        assert topic in line
+        assert "waiting=3" in line
+        (left,) = (await status_of(anchor))["not_configured"]
+        assert left == {"topic": topic, "waiting": 3, "is_exact": True}
+
+        anchor.write_clients(lobstr_at(lobstr))
+        lobstr.respond = lambda _record, _number: status(200)
+        await start_worker(anchor.env(None))
+        await lobstr.wait_until(lambda: len(set(taken(lobstr))) == 5, SOON_SECONDS)
+        assert (await status_of(anchor))["not_configured"] == []
+
+
+async def status_of(anchor: Anchor) -> dict[str, Any]:
+    """What ``eventproc destinations status --json`` prints."""
+    command = [sys.executable, "-c", "from eventproc.cli.main import main; main()"]
+    command += ["destinations", "status", "--json"]
+    process = await asyncio.create_subprocess_exec(
+        *command, env=anchor.env(None), cwd=anchor.folder, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await asyncio.wait_for(process.communicate(), SOON_SECONDS)
+    found: dict[str, Any] = json.loads(told)
+    return found
 
 
 async def test_a_client_is_dropped_while_events_flow_and_comes_back_to_what_waited(

@@ -13,7 +13,7 @@ from eventproc.cli.context import CliContext
 from eventproc.cli.destinations import destination_commands
 from eventproc.cli.main import main
 from eventproc.errors import BrokerUnavailableError
-from eventproc.group_progress import Asked, ClusterStatus, DestinationStatus, Member
+from eventproc.group_progress import Asked, ClusterStatus, DestinationStatus, LeftBehind, Member
 from eventproc.identifiers import DestinationId
 from eventproc.pauses import Pause
 from tests.servers.anchor_env import anchor_env, noncustodial_client
@@ -39,6 +39,7 @@ class FakeCluster:
     dead_letters: int | None = 0
     breaker: BreakerState | None = None
     is_away: bool = False
+    left_behind: list[LeftBehind] = field(default_factory=list)
 
     async def status(self, topics: Mapping[DestinationId, str], workers: Sequence[str] = ()) -> ClusterStatus:
         if self.is_away:
@@ -50,7 +51,7 @@ class FakeCluster:
             for id_, topic in topics.items()
         ]
         answers = [Asked(url, "no answer\x1b[2J in time") for url in workers]
-        return ClusterStatus("eventproc", self.members, 3, found, answers)
+        return ClusterStatus("eventproc", self.members, 3, found, answers, self.left_behind)
 
     async def paused(self) -> Mapping[DestinationId, Pause]:
         if self.is_away:
@@ -118,6 +119,19 @@ def test_status_is_a_table_of_all_with_the_workers_below() -> None:
     assert len(lines) == 2 + len(cluster.asked[0])
 
 
+def test_status_tells_what_waits_for_whom_nobody_delivers_to() -> None:
+    cluster = FakeCluster(left_behind=[LeftBehind("eventproc.client.g\x1bone.sep24", 30, True)])
+
+    result = run(cluster, "status", "callback-api")
+    line = " ".join(result.stdout.split("routed yet")[1].split())
+    assert line.startswith(
+        "topic eventproc.client.g\\x1bone.sep24 is of no destination that is configured here: 30"
+    )
+    assert json.loads(run(cluster, "status", "--json").stdout)["not_configured"] == [
+        {"topic": "eventproc.client.g\x1bone.sep24", "waiting": 30, "is_exact": True}
+    ]
+
+
 def test_status_says_what_it_does_not_know() -> None:
     cluster = FakeCluster(members=None, partitions=0, dead_letters=None)
 
@@ -175,6 +189,7 @@ def test_status_as_json_has_the_same_for_programs() -> None:
         "members": [{"client_id": "eventproc", "host": "10.0.0.7"}],
         "source_lag": 3,
         "workers_asked": [],
+        "not_configured": [],
     }
     assert abs(one.pop("oldest_undelivered_seconds") - (time.time() - oldest_ms / 1000)) < 60
     assert one == {

@@ -14,6 +14,7 @@ from eventproc.delivery.topics import TopicPlan, plan_topics
 from eventproc.doctor.findings import Check, State
 from eventproc.doctor.kafka_checks import judge_kafka
 from eventproc.doctor.kafka_facts import KafkaFacts, Position, TopicFacts
+from eventproc.group_progress import LeftBehind
 from settings import Settings, load_settings
 
 OPEN = LetIn(frozenset())
@@ -80,6 +81,16 @@ def test_a_sound_cluster_has_no_trouble() -> None:
     checks = judged(SOUND)
     assert {check.state for check in checks} == {State.OK}
     assert {plan.name for plan in PLANS} <= {check.subject for check in checks}
+
+
+def test_events_of_a_destination_that_is_configured_no_longer_are_a_warning() -> None:
+    left = LeftBehind("eventproc.client.gone.sep24", 30, True)
+    found = trouble(replace(SOUND, left_behind=[left]))
+    assert (found.subject, found.state) == ("eventproc.client.gone.sep24", State.WARNING)
+    assert found.what == "is of no destination that is configured here: 30 events wait"
+
+    forgotten = trouble(replace(SOUND, left_behind=[replace(left, waiting=1, is_exact=False)]))
+    assert forgotten.what.endswith("1 event waits, or were delivered before Kafka forgot the offsets")
 
 
 def test_one_server_away_is_a_warning_and_all_a_problem() -> None:

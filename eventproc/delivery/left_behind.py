@@ -1,0 +1,78 @@
+"""Events of destinations that are configured no longer: they wait in their topics, and nobody delivers them.
+
+A worker that is told of a new configuration delivers what a removed client still has to get. One that starts
+with it, as after a rollout, does not know that client: only Kafka does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import structlog
+from aiokafka import TopicPartition
+
+from eventproc.delivery.bounded_kafka import (
+    Spans,
+    admin_client,
+    all_partitions,
+    as_unavailable,
+    committed_offsets,
+    consumer_client,
+    whole_spans,
+)
+from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
+from eventproc.destinations.model import topic_name
+from eventproc.errors import BrokerUnavailableError
+from eventproc.group_progress import LeftBehind, remaining
+from settings import Settings
+
+log = structlog.stdlib.get_logger("eventproc")
+
+_CLIENTS: Final = "client."
+
+
+async def read_left_behind(settings: Settings, configured: Collection[str]) -> list[LeftBehind]:
+    """The topics of destinations that are not among ``configured`` topics, where events wait; by name.
+
+    Raises:
+        BrokerUnavailableError: Kafka did not answer, or refused.
+    """
+    with as_unavailable(settings):
+        async with admin_client(settings) as admin:
+            by_topic = await all_partitions(admin)
+            left = sorted(name for name in by_topic if name not in configured and _is_ours(settings, name))
+            partitions = [one for name in left for one in by_topic[name]]
+            committed = await committed_offsets(admin, settings.topics.consumer_group, partitions)
+        if not left:
+            return []
+        async with consumer_client(settings) as consumer:
+            spans = await whole_spans(consumer, partitions)
+    found = [_left_behind(name, by_topic[name], spans, committed) for name in left]
+    return [one for one in found if one.waiting]
+
+
+async def warn_of_left_behind(settings: Settings, configured: Collection[str]) -> None:
+    """At a start: say what this worker will not deliver. Where Kafka does not tell, nothing is said."""
+    try:
+        found = await read_left_behind(settings, configured)
+    except BrokerUnavailableError as error:
+        log.debug("destination.left_behind_not_known", problem=str(error))
+        return
+    for one in found:
+        log.warning("destination.not_configured", topic=one.topic, waiting=one.waiting, exact=one.is_exact)
+
+
+def _is_ours(settings: Settings, topic: str) -> bool:
+    prefix = settings.topics.prefix
+    return topic == topic_name(prefix, BUSINESS_SERVER) or topic.startswith(prefix + _CLIENTS)
+
+
+def _left_behind(
+    topic: str,
+    partitions: Sequence[TopicPartition],
+    spans: Spans,
+    committed: Mapping[TopicPartition, tuple[int, str]],
+) -> LeftBehind:
+    waiting = sum(remaining(*spans[one], *committed.get(one, (None, ""))).count for one in partitions)
+    return LeftBehind(topic, waiting, any(one in committed for one in partitions))
