@@ -71,6 +71,7 @@ from eventproc.watermark import CommitPoint
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
 COMMIT_SECONDS: Final = 5.0
+TELL_AGAIN_SECONDS: Final = 10.0
 PAUSED_POLL_SECONDS: Final = 0.1
 SHUTDOWN_GRACE_SECONDS: Final = 3.0
 FORCED_EXIT_CODE: Final = 70
@@ -102,6 +103,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     consumer: Consumer
     _assigned: Any = None
     _assigned_tps: frozenset[TP] = frozenset()
+    _quiet_until = 0.0
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -164,11 +166,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await asyncio.wait_for(consumer.commit(commits), COMMIT_SECONDS)
         except (CommitFailedError, IllegalStateError) as error:
             # The group has moved on: whoever has the partitions now delivers again what we could not commit.
-            log.warning("commit.too_late", problem=str(error)[:200])
+            if self._is_time_to_tell():
+                log.warning("commit.too_late", problem=str(error)[:200])
             return False
         except (KafkaError, asyncio.TimeoutError) as error:
-            log.warning("commit.not_taken", problem=repr(error)[:200])
+            if self._is_time_to_tell():
+                log.warning("commit.not_taken", problem=repr(error)[:200])
             return False
+        return True
+
+    def _is_time_to_tell(self) -> bool:
+        """Not each time: there are ten commits a second."""
+        now = time.monotonic()
+        if now < self._quiet_until:
+            return False
+        self._quiet_until = now + TELL_AGAIN_SECONDS
         return True
 
     async def _fetch_records(

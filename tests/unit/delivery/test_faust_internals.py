@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
 from aiokafka.producer import sender as aiokafka_sender
 from aiokafka.producer.message_accumulator import MessageAccumulator
@@ -124,6 +125,19 @@ async def test_the_metadata_goes_with_the_offset() -> None:
 @pytest.mark.parametrize("error", [KafkaConnectionError("gone"), CommitFailedError("rebalanced")])
 async def test_a_commit_that_is_not_taken_is_no_crash(error: BaseException) -> None:
     assert not await thread(FakeAiokafka(error))._commit({A: 3})
+
+
+async def test_commits_that_are_not_taken_are_told_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = thread(FakeAiokafka(CommitFailedError("rebalanced")))
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(20):
+            await failing._commit({A: 3})
+        assert [one["event"] for one in logs] == ["commit.too_late"]
+        monkeypatch.setattr(faust_internals, "TELL_AGAIN_SECONDS", 0.0)
+        failing._quiet_until = 0.0
+        for _ in range(2):
+            await failing._commit({A: 3})
+    assert [one["event"] for one in logs] == ["commit.too_late"] * 3
 
 
 async def test_a_commit_that_hangs_ends_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
