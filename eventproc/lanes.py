@@ -3,7 +3,7 @@
 A lane holds the waiting events of one transaction for one destination. It is in exactly one place::
 
     add ──> ready ── take ──> running ── finish ──> ready (more waiting) or gone
-              ^                  └────── postpone ──> postponed until its time
+              ^                  └────── postpone ──> postponed until its time <── add (tried before)
               └──────────────────────────────────────────┘ due, or released
 
 Time is a number given by the caller, so that a test needs no sleep.
@@ -46,12 +46,19 @@ class Lanes(Generic[T]):
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def add(self, key: LaneKey, item: T) -> None:
-        """Append an event to its lane; a new lane is ready at once."""
+    def __iter__(self) -> Iterator[Lane[T]]:
+        """Every lane, in the order in which they came to be."""
+        return iter(self._lanes.values())
+
+    def add(self, key: LaneKey, item: T, until: float | None = None) -> None:
+        """Append an event to its lane; a new lane is ready at once, or when its time comes."""
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key)
-            self._ready.append(lane)
+            if until is None:
+                self._ready.append(lane)
+            else:
+                self.postpone(lane, until)
         lane.items.append(item)
         self.waiting += 1
 
@@ -115,7 +122,7 @@ class Lanes(Generic[T]):
 
     def heads(self) -> Iterator[T]:
         """The head of every lane, in the order in which the lanes came to be."""
-        return (lane.items[0] for lane in self._lanes.values())
+        return (lane.items[0] for lane in self)
 
     def _first_two(self) -> Iterator[Lane[T]]:
         yield from itertools.islice(self._ready, 2)

@@ -32,6 +32,7 @@ from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.request import build_body, sign
 from eventproc.delivery.sender import Sender
 from eventproc.delivery.stats import DestinationStats
+from eventproc.delivery.tried import Tried
 from eventproc.destinations import Destination
 from eventproc.lanes import Lane, Lanes
 from eventproc.order_guard import Instant, OrderGuard
@@ -80,6 +81,7 @@ class Engine:
         self._partitions = AssignedPartitions()
         self._backlog = Backlog(parts.flow, self._partitions, delivery.max_waiting)
         self._lanes: Lanes[Job] = Lanes()
+        self._tried = Tried()
         self._evidence = Evidence()
         self._guard = parts.guard
         self._workers: set[asyncio.Task[None]] = set()
@@ -124,7 +126,7 @@ class Engine:
             self._journal.skipped(self.destination.id, Job(record, origin), "replay")
             return
         job = Job(record, origin)
-        self._lanes.add(job.lane, job)
+        self._lanes.add(job.lane, job, self._tried.recall(job))
         self._backlog.add(job.value_bytes)
         self._start()
 
@@ -149,13 +151,14 @@ class Engine:
             await asyncio.wait(unfinished, timeout=CANCEL_SECONDS)
 
     def release(self) -> None:
-        """Forget every partition and everything that waits: they belong to somebody else from now on."""
+        """Give every partition and everything that waits away: they belong to somebody else from now on."""
         self._cancel_timer()
         for worker in self._workers:
             worker.cancel()
         self._backlog.open()
         self._backlog.drop_all()
         self._partitions.clear()
+        self._tried.remember(self._lanes)
         self._lanes = Lanes()
 
     async def close(self) -> None:

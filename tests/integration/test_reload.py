@@ -28,7 +28,7 @@ from tests.servers.anchor_env import TEST_PUBLIC_KEY, TEST_SEED, Names, anchor_e
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver, wallet
-from tests.servers.replies import Reply, status
+from tests.servers.replies import Answer, Reply, status
 from tests.servers.request_record import RequestRecord
 from tests.servers.verification import stellar_signature
 from tests.servers.waiting import wait_until
@@ -246,6 +246,23 @@ async def test_a_client_comes_while_events_flow(anchor: Anchor, start_worker: St
         assert lobstr.unverified == []
         for worker in workers:
             assert await worker_is_ready(worker)
+
+
+async def test_a_rebalance_does_not_cut_retry_after_short(anchor: Anchor, start_worker: StartWorker) -> None:
+    async with Receiver() as business, wallet(TEST_SEED) as lobstr:
+        business.respond = lambda _record, _number: Answer(503, {"Retry-After": "600"})
+        worker = await start_worker(anchor.env(business))
+        await anchor.broker.publish(anchor.names.source, [event(0)])
+        await business.wait_for(1, SOON_SECONDS)
+        joins = worker.log_text().count(JOINS)
+
+        anchor.write_clients(lobstr_at(lobstr))
+        hang_up(worker)
+        await generation(worker, at_least=2)
+        await anchor.broker.publish(anchor.names.source, [event(1, "lobstr")])
+        await lobstr.wait_until(lambda: taken(lobstr) == ["e1"], SOON_SECONDS)
+        assert worker.log_text().count(JOINS) > joins
+        assert [request.event_id for request in business.requests] in (["e0"], ["e0", "e1"])
 
 
 async def test_workers_that_reload_one_after_the_other_lose_nothing_between(

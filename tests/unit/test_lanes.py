@@ -42,6 +42,21 @@ def test_a_postponed_head_holds_its_lane_and_no_other() -> None:
     assert due.items[0] == 1
 
 
+def test_a_new_lane_may_have_to_wait_for_its_time_and_others_not_for_it() -> None:
+    lanes: Lanes[int] = Lanes()
+    lanes.add(LaneKey("a"), 1, 10)
+    lanes.add(LaneKey("a"), 2, 50)
+    lanes.add(LaneKey("b"), 3)
+    first = lanes.take(9)
+    assert first is not None
+    assert first.key == "b"
+    assert lanes.take(9) is None
+    for wanted in (1, 2):
+        due = lanes.take(10)
+        assert due is not None
+        assert lanes.finish(due) == wanted
+
+
 def test_probes_take_different_lanes_in_turn() -> None:
     lanes: Lanes[int] = Lanes()
     for name in ("a", "b"):

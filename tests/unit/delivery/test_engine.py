@@ -378,6 +378,60 @@ async def test_after_a_release_the_same_records_are_taken_anew() -> None:
     assert world.watermark == 1
 
 
+async def give_away_and_get_back(world: World, *accepted: tuple[int, str]) -> None:
+    """As a rebalance does: released when it begins, and once more in the group's next generation."""
+    watermark = world.watermark
+    await world.engine.drain(0.01)
+    world.engine.release()
+    world.engine.release()
+    world.engine.assign(PARTITION, watermark, "")
+    for offset, lane in accepted:
+        world.accept(offset, lane)
+    await settle()
+
+
+async def test_a_rebalance_does_not_cut_retry_after_short() -> None:
+    world = World()
+    answers = [status(429, "100"), OK, OK]
+    world.sender.script = lambda _body, _n: answers.pop(0)
+    world.accept(0, "a")
+    await world.clock.advance(40)
+    await give_away_and_get_back(world, (0, "a"), (1, "a"))
+    await world.clock.advance(59)
+    assert world.sent == ["e0"]
+    await world.clock.advance(2)
+    assert world.sent == ["e0", "e0", "e1"]
+    assert world.watermark == 2
+
+
+async def test_attempts_are_counted_over_rebalances() -> None:
+    world = World(settings=delivery(retry_poison_attempts="3"))
+    world.sender.script = failing("e0", reply=status(422))
+    world.accept(0, "a")
+    await settle()
+    for _ in range(2):
+        await give_away_and_get_back(world, (0, "a"))
+        await world.clock.advance(10)
+    assert [letter.attempts for letter, _ in world.dead.letters] == [3]
+    assert world.sent == ["e0"] * 3
+
+
+async def test_another_event_in_the_same_place_begins_anew() -> None:
+    """A topic deleted and made anew."""
+    world = World()
+    world.sender.script = lambda _body, _n: status(429, "100")
+    world.accept(0, "a")
+    await settle()
+    await world.engine.drain(0.01)
+    world.engine.release()
+    world.engine.assign(PARTITION, 0, "")
+    world.sender.script = lambda _body, _n: OK
+    made_anew = record(0, "a")
+    world.engine.accept(made_anew._replace(headers=[("event-id", b"other"), *made_anew.headers[1:]]))
+    await settle()
+    assert world.watermark == 1
+
+
 async def test_a_bug_in_one_event_stops_nobody() -> None:
     world = World()
 
