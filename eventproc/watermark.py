@@ -135,12 +135,12 @@ class PartitionProgress:
         if self._next is not None and offset < self._next:
             return False
         self._next = offset + 1
-        self._changes += 1
         if offset in self._restored_open:
             pass  # open before the restart: whatever the marks say, it was not delivered
         elif offset < self._restored_until or (source is not None and not exempt and self._is_replay(source)):
+            self._changes += 1
             return False
-        self._open[offset] = None
+        self._open[offset] = None  # nothing is done by that: it needs no commit of its own
         return True
 
     def done(self, offset: int) -> None:
@@ -149,7 +149,7 @@ class PartitionProgress:
         self._changes += 1
 
     def commit_point(self) -> CommitPoint | None:
-        """What to commit now, or None when nothing changed since the last ``committed``."""
+        """What to commit now, or None when nothing was done since the last ``committed``."""
         watermark = self.watermark
         if watermark is None or self._next is None or self._changes == self._committed_changes:
             return None
