@@ -79,14 +79,17 @@ class LeftBehind:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """Everything; ``members`` is None when the broker does not tell. ``source_lag``: records not routed."""
+    """Everything; ``members`` and ``left_behind`` are None when the broker does not tell them.
+
+    ``source_lag``: records not routed.
+    """
 
     group: str
     members: list[Member] | None
     source_lag: int
     destinations: list[DestinationStatus]
     asked: list[Asked] = field(default_factory=list)
-    left_behind: list[LeftBehind] = field(default_factory=list)
+    left_behind: list[LeftBehind] | None = field(default_factory=list)
 
 
 def remaining(begin: int, end: int, committed: int | None, metadata: str) -> Remaining:

@@ -22,7 +22,7 @@ from eventproc.cli.dead_letter_text import fact, printable
 from eventproc.cli.kafka_command import load, plain_console, print_json, quieten, run
 from eventproc.destination_patterns import UnknownNameError, choose
 from eventproc.destinations import build_destinations
-from eventproc.group_progress import ClusterStatus, DestinationStatus, LeftBehind
+from eventproc.group_progress import ClusterStatus, DestinationStatus, LeftBehind, Member
 from eventproc.identifiers import DestinationId
 from eventproc.pauses import Pause
 from eventproc.times import from_ms, iso, span
@@ -191,12 +191,16 @@ def _print_status(status: ClusterStatus, *, as_json: bool) -> None:
 def _status_object(status: ClusterStatus, now: float) -> dict[str, Any]:
     return {
         "group": status.group,
-        "members": None if status.members is None else [asdict(member) for member in status.members],
+        "members": _objects(status.members),
         "source_lag": status.source_lag,
         "workers_asked": [asdict(one) for one in status.asked],
         "destinations": [_destination_object(one, now) for one in status.destinations],
-        "not_configured": [asdict(one) for one in status.left_behind],
+        "not_configured": _objects(status.left_behind),
     }
+
+
+def _objects(found: Sequence[Member] | Sequence[LeftBehind] | None) -> list[dict[str, Any]] | None:
+    return None if found is None else [asdict(one) for one in found]
 
 
 def _destination_object(one: DestinationStatus, now: float) -> dict[str, Any]:
@@ -233,13 +237,17 @@ def _status_text(status: ClusterStatus, now: float) -> Group:
         for one in status.asked
         if one.problem is not None
     ]
-    left = [Text(printable(_left_behind_line(one))) for one in status.left_behind]
+    left = [Text(printable(line)) for line in _left_behind_lines(status.left_behind)]
     return Group(table, Text(_group_line(status)), *silent, *left)
 
 
-def _left_behind_line(one: LeftBehind) -> str:
+def _left_behind_lines(left: Sequence[LeftBehind] | None) -> list[str]:
+    if left is None:
+        return [
+            "whether events wait for destinations that are not configured is not known: Kafka did not tell"
+        ]
     where = 'see "What goes" in docs/operations.md'
-    return f"topic {one.topic} is of no destination that is configured here: {one}; {where}"
+    return [f"topic {one.topic} is of no destination that is configured here: {one}; {where}" for one in left]
 
 
 def _group_line(status: ClusterStatus) -> str:
@@ -277,12 +285,12 @@ class _Kafka:
     async def status(self, topics: Mapping[DestinationId, str], workers: Sequence[str] = ()) -> ClusterStatus:
         """As ``Cluster``."""
         from eventproc.delivery.cluster_status import read_status  # noqa: PLC0415
-        from eventproc.delivery.left_behind import read_left_behind  # noqa: PLC0415
+        from eventproc.delivery.left_behind import find_left_behind  # noqa: PLC0415
         from eventproc.delivery.worker_pages import with_breakers  # noqa: PLC0415
 
         found = await read_status(self._settings, topics)
         configured = {one.topic for one in build_destinations(self._settings).values()}
-        left_behind = await read_left_behind(self._settings, configured)
+        left_behind = await find_left_behind(self._settings, configured)
         return replace(await with_breakers(self._settings, found, workers), left_behind=left_behind)
 
     async def paused(self) -> Mapping[DestinationId, Pause]:

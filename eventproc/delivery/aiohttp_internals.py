@@ -21,6 +21,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 RESPONSE_BYTES: Final = 128 << 10
 """Of one response, heads and framing included, give or take what one read brings. An excerpt has half."""
 
+WRITTEN_AT_ONCE_BYTES: Final = 64 << 10
+"""A larger request goes out in pieces, as the receiver reads: TLS of 8 MiB holds up the loop for 0.15 s."""
+
 PIECE_BYTES: Final = 4096
 MESSAGES: Final = 16
 """Interim responses that may come at once, and how much is read before they are counted."""
@@ -52,6 +57,8 @@ class BoundedHandler(ResponseHandler):
     _bounded_parser: object = None
     _received_bytes = 0
     _received_at = 0.0
+    _is_idle = False
+    _writer: asyncio.Task[None] | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop, keep_alive: KeepAlive) -> None:
         super().__init__(loop)
@@ -65,48 +72,91 @@ class BoundedHandler(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """As aiohttp's, within bounds; there is a new parser for each request."""
+        if self._is_idle:
+            self._refuse("a response that nobody asked for")  # or it would be taken for the next request's
+            return
         self._received_at = self._loop.time()
         if self._parser is not self._bounded_parser:
             self._bounded_parser = self._parser
             self._received_bytes = 0
         if self._received_bytes > RESPONSE_BYTES:
-            self._refuse()
+            self._refuse("more than a response may have")
             return
         self._received_bytes += len(data)
-        if len(data) <= PIECE_BYTES:
-            super().data_received(data)
-            return
-        for start in range(0, len(data), PIECE_BYTES):
-            super().data_received(data[start : start + PIECE_BYTES])
+        for start in range(0, max(1, len(data)), PIECE_BYTES):
+            super().data_received(data if len(data) <= PIECE_BYTES else data[start : start + PIECE_BYTES])
             if len(self._buffer) > MESSAGES:
-                self._refuse()
+                self._refuse("more than a response may have")
             if self._exception is not None:
+                self._fail_payload(aiohttp.ClientPayloadError("malformed"))  # aiohttp leaves it waiting
                 return
 
     def send(self, request: bytes) -> None:
         """Write a request; its response is the next to be read.
 
         Raises:
-            aiohttp.ClientConnectionResetError: the receiver has closed the connection as soon as it was open.
+            aiohttp.ClientConnectionResetError: the receiver has closed the connection as soon as it was open,
+                or has sent something already.
         """
         transport = self.transport
         if transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("closed as soon as it was open")
+        if self.should_close:
+            raise aiohttp.ClientConnectionResetError("an answer that came before the request")
+        self._is_idle = False
         self.set_response_params(read_until_eof=True, auto_decompress=False)
-        transport.write(request)
+        if len(request) <= WRITTEN_AT_ONCE_BYTES:
+            transport.write(request)
+        else:
+            self._writer = self._loop.create_task(self._write_in_pieces(request))
 
     def expire(self) -> None:
         """Whoever waits for a response waits no longer."""
         self.set_exception(aiohttp.SocketTimeoutError("no answer in time"))
 
-    def _refuse(self) -> None:
-        payload, transport = self._payload, self.transport
-        error = aiohttp.ClientPayloadError("more than a response may have")
+    def rest(self) -> bool:
+        """The response has been read. Whether another request may follow; False: something is not written."""
+        is_written = self._writer is None or self._writer.done()
+        transport = self.transport
+        self._is_idle = (
+            is_written
+            and transport is not None
+            and not transport.get_write_buffer_size()
+            and not self._reading_paused
+        )
+        return self._is_idle
+
+    def give_up(self) -> None:
+        """End at once: a transport that is closed waits for a receiver to read what it may never read."""
+        if self._writer is not None:
+            self._writer.cancel()
+        self.abort()
+
+    def close(self) -> None:
+        """As aiohttp's, or at once where something is not written."""
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self.give_up()
+        else:
+            super().close()
+
+    async def _write_in_pieces(self, request: bytes) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError):  # whoever reads hears of it
+            for start in range(0, len(request), WRITTEN_AT_ONCE_BYTES):
+                if self.transport is None:
+                    return
+                self.transport.write(request[start : start + WRITTEN_AT_ONCE_BYTES])
+                await self._drain_helper()
+
+    def _refuse(self, why: str) -> None:
+        error = aiohttp.ClientPayloadError(why)
         self.set_exception(error)
-        if payload is not None:
-            payload.set_exception(error)
-        if transport is not None:
-            transport.abort()
+        self._fail_payload(error)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _fail_payload(self, error: BaseException) -> None:
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(error)
 
 
 def own_connections(connector: aiohttp.BaseConnector) -> None:
@@ -137,10 +187,13 @@ class PostResponse:
 
     def end(self) -> None:
         """Give the connection back; close it where one of both has not read all of what the other sent."""
-        protocol = self.connection.protocol
-        if self.content.at_eof() and protocol is not None and not protocol.writing_paused:
+        handler = cast("BoundedHandler | None", self.connection.protocol)
+        if handler is None:
+            return
+        if self.content.is_eof() and handler.rest():
             self.connection.release()
         else:
+            handler.give_up()
             self.connection.close()
 
 
@@ -148,7 +201,7 @@ class PreparedPost:
     """POSTs to one URL by connections that are ``own_connections``; made within the running loop.
 
     Args:
-        url: where to; credentials in it are sent as aiohttp does, where no header says otherwise.
+        url: where to, without credentials.
         connector: whose connections.
         headers: of each request, beside its own.
         request_seconds: for all of a request, from looking for a connection to the response's head.
@@ -168,13 +221,16 @@ class PreparedPost:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.connector = connector
+        self._url = url
+        self._headers = headers
+        self._proxy = None if proxy is None else URL(proxy)
         self._request_seconds = request_seconds
-        self._timeout = aiohttp.ClientTimeout(connect=request_seconds, sock_connect=connect_seconds)
-        proxy_url = None if proxy is None else URL(proxy)
-        self._request = aiohttp.ClientRequest("POST", url, headers=headers, proxy=proxy_url, loop=self._loop)
+        self._timeout = aiohttp.ClientTimeout(
+            connect=request_seconds, sock_connect=connect_seconds, ceil_threshold=math.inf
+        )
+        self._request = self._make_request()
         by_proxy = proxy is not None and not self._request.is_ssl()
-        target = str(url.with_user(None).with_fragment(None)) if by_proxy else url.raw_path_qs
-        self._request_line = f"POST {target} HTTP/1.1"
+        self._request_line = f"POST {url.with_fragment(None) if by_proxy else url.raw_path_qs} HTTP/1.1"
 
     async def send(self, headers: Mapping[str, str], body: bytes) -> PostResponse:
         """POST once; no redirect is followed, nothing is decompressed.
@@ -184,15 +240,20 @@ class PreparedPost:
             ValueError: a header cannot be written.
         """
         deadline = self._loop.time() + self._request_seconds
-        connection = await self.connector.connect(self._request, [], self._timeout)
+        request = self._request if self._proxy is None else self._make_request()  # a proxy's is written to
+        connection = await self.connector.connect(request, [], self._timeout)
         handler = cast("BoundedHandler", connection.protocol)
+        if self._loop.time() >= deadline:
+            connection.close()
+            raise aiohttp.SocketTimeoutError("no connection in time")
         timer = self._loop.call_at(deadline, handler.expire)
         try:
-            handler.send(self._head(headers, len(body)) + body)
+            handler.send(self._head(request, headers, len(body)) + body)
             message, content = await handler.read()
             while 100 <= message.code < 200 and message.code != 101:
                 message, content = await handler.read()
         except BaseException as error:
+            handler.give_up()
             connection.close()
             if isinstance(error, HttpProcessingError):
                 raise self._response_error(error) from error
@@ -201,14 +262,24 @@ class PreparedPost:
             timer.cancel()
         return PostResponse(connection, deadline, message.code, message.headers, content)
 
+    def _make_request(self) -> aiohttp.ClientRequest:
+        return aiohttp.ClientRequest(
+            "POST",
+            self._url,
+            headers=self._headers,
+            proxy=self._proxy,
+            proxy_headers=self._headers,
+            loop=self._loop,
+        )
+
     def _response_error(self, error: HttpProcessingError) -> aiohttp.ClientResponseError:
         info = self._request.request_info
         return aiohttp.ClientResponseError(
             info, (), status=error.code, message=error.message, headers=error.headers
         )
 
-    def _head(self, headers: Mapping[str, str], body_bytes: int) -> bytes:
-        merged = self._request.headers.copy()
+    def _head(self, request: aiohttp.ClientRequest, headers: Mapping[str, str], body_bytes: int) -> bytes:
+        merged = request.headers.copy()
         merged.update(headers)
         merged["Content-Length"] = str(body_bytes)
         return _serialize_headers(self._request_line, merged)

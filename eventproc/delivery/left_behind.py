@@ -6,6 +6,7 @@ with it, as after a rollout, does not know that client: only Kafka does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
@@ -29,15 +30,31 @@ from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc")
 
+ANSWER_SECONDS: Final = 5.0
+
 _CLIENTS: Final = "client."
 
 
-async def read_left_behind(settings: Settings, configured: Collection[str]) -> list[LeftBehind]:
+async def find_left_behind(settings: Settings, configured: Collection[str]) -> list[LeftBehind] | None:
     """The topics of destinations that are not among ``configured`` topics, where events wait; by name.
 
-    Raises:
-        BrokerUnavailableError: Kafka did not answer, or refused.
+    None where Kafka does not tell it soon: another's topic, just being deleted, must not be in the way of what
+    else there is to do.
     """
+    try:
+        return await asyncio.wait_for(_read(settings, configured), ANSWER_SECONDS)
+    except (BrokerUnavailableError, asyncio.TimeoutError) as error:
+        log.debug("destination.left_behind_not_known", problem=str(error) or "no answer in time")
+        return None
+
+
+async def warn_of_left_behind(settings: Settings, configured: Collection[str]) -> None:
+    """At a start: say what this worker will not deliver."""
+    for one in await find_left_behind(settings, configured) or ():
+        log.warning("destination.not_configured", topic=one.topic, waiting=one.waiting, exact=one.is_exact)
+
+
+async def _read(settings: Settings, configured: Collection[str]) -> list[LeftBehind]:
     with as_unavailable(settings):
         async with admin_client(settings) as admin:
             by_topic = await all_partitions(admin)
@@ -50,17 +67,6 @@ async def read_left_behind(settings: Settings, configured: Collection[str]) -> l
             spans = await whole_spans(consumer, partitions)
     found = [_left_behind(name, by_topic[name], spans, committed) for name in left]
     return [one for one in found if one.waiting]
-
-
-async def warn_of_left_behind(settings: Settings, configured: Collection[str]) -> None:
-    """At a start: say what this worker will not deliver. Where Kafka does not tell, nothing is said."""
-    try:
-        found = await read_left_behind(settings, configured)
-    except BrokerUnavailableError as error:
-        log.debug("destination.left_behind_not_known", problem=str(error))
-        return
-    for one in found:
-        log.warning("destination.not_configured", topic=one.topic, waiting=one.waiting, exact=one.is_exact)
 
 
 def _is_ours(settings: Settings, topic: str) -> bool:

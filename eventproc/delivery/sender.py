@@ -28,6 +28,8 @@ from settings.delivery import DeliverySettings
 SUCCESS_BODY_SECONDS: Final = 1.0
 """How long the body of a 2xx is awaited, only to keep the connection; the event is delivered either way."""
 
+_EXPECTED: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
+
 TOKEN_CHARACTERS: Final = 8
 """Of a value in a URL's query that may be a token by itself; below stand ``true`` and ``testnet``."""
 
@@ -63,7 +65,7 @@ class HttpSender:
             return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
         try:
             response = await (self._post or self._open()).send(headers, body)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+        except _EXPECTED as error:
             return _no_response(error, headers | self._in_query)
         try:
             excerpt = await self._read(response)
@@ -85,10 +87,17 @@ class HttpSender:
         try:
             if content.is_eof():
                 return await content.read(self._excerpt_bytes)
-            left = response.deadline - asyncio.get_running_loop().time()
-            wait = min(left, SUCCESS_BODY_SECONDS) if response.status < 300 else left
-            return await asyncio.wait_for(self._read_until_bound(content), wait)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
+            loop = asyncio.get_running_loop()
+            at = response.deadline
+            if response.status < 300:
+                at = min(at, loop.time() + SUCCESS_BODY_SECONDS)
+            # Not ``wait_for``: before Python 3.12 it swallows a cancellation that comes with the body's end.
+            timer = loop.call_at(at, content.set_exception, aiohttp.SocketTimeoutError())
+            try:
+                return await self._read_until_bound(content)
+            finally:
+                timer.cancel()
+        except (*_EXPECTED, RuntimeError):  # aiohttp raises the last one where the connection is closed
             return b""
 
     async def _read_until_bound(self, content: aiohttp.StreamReader) -> bytes:

@@ -183,7 +183,9 @@ def _retention(plan: TopicPlan, milliseconds: str | None, size: str | None) -> I
 
 
 def _left_behind(facts: KafkaFacts) -> Iterator[Check]:
-    for one in facts.left_behind:
+    if facts.left_behind is None:
+        yield skipped(KAFKA, "topics of others", "whether events wait for who is not configured is not told")
+    for one in facts.left_behind or ():
         yield warning(
             one.topic,
             "topic",

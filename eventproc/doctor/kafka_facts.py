@@ -23,7 +23,7 @@ from eventproc.delivery.bounded_kafka import (
 )
 from eventproc.delivery.kafka_access import Access, LetIn, Unreachable, ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
-from eventproc.delivery.left_behind import read_left_behind
+from eventproc.delivery.left_behind import find_left_behind
 from eventproc.errors import EventprocError
 from eventproc.group_progress import LeftBehind
 from settings import Settings
@@ -68,7 +68,7 @@ class KafkaFacts:
     broker_configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     topics: Mapping[str, TopicFacts] = field(default_factory=dict)
     positions: Mapping[TopicPartition, Position] = field(default_factory=dict)
-    left_behind: Sequence[LeftBehind] = ()
+    left_behind: Sequence[LeftBehind] | None = ()
     members: int | None = None
     groups_configs: Mapping[str, str] = field(default_factory=dict)
     """Of the topic in which Kafka keeps groups; nothing when not told."""
@@ -122,9 +122,9 @@ async def _ask(
         members, group_problem = await _group(admin, settings.topics.consumer_group, timeout_seconds)
     found = {name: _topic_facts(described[name], configs.get(name)) for name in there}
     positions: Mapping[TopicPartition, Position] = {}
-    left_behind: Sequence[LeftBehind] = ()
+    left_behind: Sequence[LeftBehind] | None = ()
     if group_problem is None:
-        left_behind = await read_left_behind(settings, topics)
+        left_behind = await find_left_behind(settings, topics)
         partitions = [
             TopicPartition(name, part["partition"])
             for name in there

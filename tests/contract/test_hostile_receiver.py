@@ -8,6 +8,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 
+import aiohttp
 import pytest
 
 from eventproc.delivery.sender import HttpSender
@@ -150,6 +151,72 @@ async def test_an_answer_too_many_is_not_taken_for_the_next_request_s() -> None:
             assert isinstance(result, Response)
             assert result.status == 500
         assert server.requests == 3
+        await sender.close()
+
+
+async def test_an_answer_that_comes_while_nothing_is_asked_is_not_the_next_request_s() -> None:
+    answers = (
+        b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    )
+    with RawServer(lambda: answers, pause_seconds=0.05) as server:
+        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        for _ in range(3):
+            result = await asyncio.wait_for(sender.send({}, b"body"), 60)
+            assert isinstance(result, Response)
+            assert result.status == 500
+            await asyncio.sleep(0.3)
+        await sender.close()
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"500 Oh"])
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_body_that_breaks_off_in_nonsense_changes_no_status(status: bytes, apart: bool) -> None:
+    head = b"HTTP/1.1 %b\r\nTransfer-Encoding: chunked\r\n\r\n" % status
+    pieces = (head + b"1388\r\n" + b"x" * 5000 + b"\r\n", b"zz\r\n")
+    answer = pieces if apart else (b"".join(pieces),)
+    with RawServer(lambda: answer, pause_seconds=0.1) as server:
+        sender = HttpSender(Endpoint(server.url), PATIENT)
+        result = await asyncio.wait_for(sender.send({}, b"body"), 10)
+        assert isinstance(result, Response)
+        assert result.status == int(status[:3])
+        await sender.close()
+
+
+async def test_a_cancellation_that_comes_with_the_end_of_a_body_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a worker that lets go of its partitions would settle an event that is another's by then."""
+    sending: list[asyncio.Task[Response | NoResponse]] = []
+    feed_eof = aiohttp.StreamReader.feed_eof
+
+    def and_cancel(reader: aiohttp.StreamReader) -> None:
+        feed_eof(reader)
+        asyncio.get_running_loop().call_soon(sending[0].cancel)
+
+    with RawServer(lambda: (HEAD + b"Content-Length: 3\r\n\r\n", b"abc"), pause_seconds=0.1) as server:
+        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        monkeypatch.setattr(aiohttp.StreamReader, "feed_eof", and_cancel)
+
+        async def send_and_go_on() -> Response | NoResponse:
+            result = await sender.send({}, b"body")
+            await asyncio.sleep(0.1)
+            return result
+
+        sending.append(asyncio.ensure_future(send_and_go_on()))
+        with pytest.raises(asyncio.CancelledError):
+            await sending[0]
+        await sender.close()
+
+
+async def test_an_answer_longer_than_what_is_kept_of_it_costs_no_connection() -> None:
+    text = b"x" * (DELIVERY.response_excerpt_bytes + 1000)
+    with RawServer(once(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text)) as server:
+        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        for _ in range(3):
+            result = await asyncio.wait_for(sender.send({}, b"body"), 60)
+            assert result == Response(200, None, text[: DELIVERY.response_excerpt_bytes])
+        assert server.connections == 1
         await sender.close()
 
 

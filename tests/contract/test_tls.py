@@ -196,3 +196,15 @@ async def test_files_that_cannot_be_used_are_a_failure_and_no_crash(
         result = await post(authority.server(), path)
         assert isinstance(result, NoResponse)
         assert result.kind is FailureKind.TLS
+
+
+async def test_what_a_receiver_has_not_read_is_not_before_the_next_event(authority: Authority) -> None:
+    """It answers a large body at once and reads no more; TLS takes in all we write, and says it is written."""
+    answer = b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n"
+    with RawServer(lambda: (answer,), tls=authority.server(), reads_bodies=False) as server:
+        async with business_server(server.url.replace("127.0.0.1", "localhost"), authority.path) as sender:
+            for body in (b"x" * (8 << 20), b"small"):
+                result = await sender.send({}, body)
+                assert isinstance(result, Response)
+                assert result.status == 413
+        assert server.connections == 2

@@ -29,6 +29,7 @@ class RawServer:
         answer: called for each request: pieces of bytes; may be endless.
         pause_seconds: before each piece but the first.
         tls: serves TLS.
+        reads_bodies: else each connection has one answer, to a request's head, and nothing more is read.
     """
 
     def __init__(
@@ -37,13 +38,16 @@ class RawServer:
         *,
         pause_seconds: float = 0.0,
         tls: ssl.SSLContext | None = None,
+        reads_bodies: bool = True,
     ) -> None:
+        self.connections = 0
         self.requests = 0
         self.bytes_sent = 0
         self.handshake_problems: list[str] = []  # of TLS, as OpenSSL says
         self._answer = answer
         self._pause_seconds = pause_seconds
         self._tls = tls
+        self._reads_bodies = reads_bodies
         self._listener = socket.create_server((LOOPBACK, 0))
         self._listener.settimeout(_ACCEPT_SECONDS)
         self._stopped = threading.Event()
@@ -76,15 +80,21 @@ class RawServer:
         while not self._stopped.is_set():
             with contextlib.suppress(TimeoutError):
                 connection, _ = self._listener.accept()
+                self.connections += 1
                 self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(5)
         with contextlib.suppress(OSError), connection:  # the peer has enough
             stream = connection if self._tls is None else self._shake_hands(connection, self._tls)
-            while stream is not None and self._read_request(stream):
-                self.requests += 1
-                self._send(stream)
+            if stream is None:
+                return
+            with stream:
+                while self._read_request(stream):
+                    self.requests += 1
+                    self._send(stream)
+                    if not self._reads_bodies:
+                        self._stopped.wait(_SECONDS)
 
     def _shake_hands(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket | None:
         stream = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
@@ -107,7 +117,7 @@ class RawServer:
                 return False
             data += got
         head, _, body = data.partition(b"\r\n\r\n")
-        length = content_length(head)
+        length = content_length(head) if self._reads_bodies else 0
         while len(body) < length:
             got = stream.recv(65_536)
             if not got:

@@ -39,7 +39,7 @@ class FakeCluster:
     dead_letters: int | None = 0
     breaker: BreakerState | None = None
     is_away: bool = False
-    left_behind: list[LeftBehind] = field(default_factory=list)
+    left_behind: list[LeftBehind] | None = field(default_factory=list)
 
     async def status(self, topics: Mapping[DestinationId, str], workers: Sequence[str] = ()) -> ClusterStatus:
         if self.is_away:
@@ -133,12 +133,14 @@ def test_status_tells_what_waits_for_whom_nobody_delivers_to() -> None:
 
 
 def test_status_says_what_it_does_not_know() -> None:
-    cluster = FakeCluster(members=None, partitions=0, dead_letters=None)
+    cluster = FakeCluster(members=None, partitions=0, dead_letters=None, left_behind=None)
 
     lines = run(cluster, "status", "callback-api").stdout.splitlines()
 
     assert lines[1].split() == ["callback-api", "not", "known", "no", "topic", "yet", "-", "many", "-"]
-    assert "does not tell" in lines[-1]
+    assert any("does not tell" in line for line in lines)
+    assert "configured is not known" in " ".join(line.strip() for line in lines[2:])
+    assert json.loads(run(cluster, "status", "--json").stdout)["not_configured"] is None
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,11 @@ class Wire:
     reads: asyncio.Event | None = None
     """Nothing is read before it is set."""
     early: bool = False
-    """It answers before it reads."""
+    """It answers the first request before it reads its body."""
     url: str = ""
     connections: list[list[bytes]] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
+    """Of requests that are answered early."""
     ended: int = 0
 
     @property
@@ -46,6 +48,7 @@ class Wire:
         self.connections.append(received)
         try:
             if self.early:
+                self.heads.append(await reader.readuntil(b"\r\n\r\n"))
                 writer.write(self.answer)
             if self.reads is not None:
                 await self.reads.wait()
@@ -133,20 +136,10 @@ async def test_a_header_that_would_be_two_is_refused_and_its_connection_closed()
         assert await post(ours, b"next") == 204
 
 
-async def test_credentials_of_the_url_go_into_a_header_and_nowhere_else() -> None:
-    async with listening(Wire()) as wire, posting(wire.url.replace("//", "//user:secret@")) as ours:
-        await post(ours, b"")
-        await post(ours, b"", {**HEADERS, "Authorization": "Bearer token"})
-    first, second = map(parts, wire.requests)
-    assert b"Authorization: Basic dXNlcjpzZWNyZXQ=" in first[1]
-    assert b"Authorization: Bearer token" in second[1]
-    assert b"secret" not in wire.requests[0]
-
-
-async def test_a_proxy_is_told_the_whole_address_without_the_credentials() -> None:
+async def test_a_proxy_is_told_the_whole_address() -> None:
     async with listening(Wire()) as wire:
         proxy = f"http://proxy:secret@{LOOPBACK}:{URL(wire.url).port}"
-        async with posting("http://user:word@wallet.example/cb?a=b%20c", proxy=proxy) as ours:
+        async with posting("http://wallet.example/cb?a=b%20c#here", proxy=proxy) as ours:
             for _ in range(2):
                 assert await post(ours, b"body") == 204
     assert len(wire.connections) == 1
@@ -155,6 +148,18 @@ async def test_a_proxy_is_told_the_whole_address_without_the_credentials() -> No
         assert line == b"POST http://wallet.example/cb?a=b%20c HTTP/1.1"
         assert b"Host: wallet.example" in headers
         assert b"Proxy-Authorization: Basic cHJveHk6c2VjcmV0" in headers
+
+
+async def test_a_proxy_that_is_to_connect_is_told_who_asks_and_nothing_of_the_event() -> None:
+    async with listening(Wire(answer=b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", early=True)) as wire:
+        proxy = f"http://{LOOPBACK}:{URL(wire.url).port}"
+        async with posting("https://wallet.example/cb", proxy=proxy) as ours:
+            with pytest.raises(aiohttp.ClientHttpProxyError):
+                await post(ours, b"body")
+    line, headers, _ = parts(wire.heads[0])
+    assert line == b"CONNECT wallet.example:443 HTTP/1.1"
+    assert b"User-Agent: eventproc" in headers
+    assert not any(b"X-Event-Id" in header for header in headers)
 
 
 async def test_a_receiver_that_reads_late_gets_everything() -> None:
@@ -183,6 +188,50 @@ async def test_a_receiver_that_answers_before_it_has_read_gets_the_next_by_anoth
         assert await post(ours, LARGE) == 204
         assert await post(ours, b"small") == 204
         await until(lambda: len(wire.connections) == 2, "there is another connection")
+
+
+async def test_what_is_not_written_when_time_is_over_is_not_kept() -> None:
+    wire = Wire(reads=asyncio.Event())
+    async with listening(wire), posting(wire.url, seconds=0.3) as ours:
+        with pytest.raises(asyncio.TimeoutError):
+            await post(ours, LARGE)
+        connector: Any = ours.connector
+        assert not connector._acquired
+        assert wire.reads is not None
+        wire.reads.set()
+        await until(lambda: wire.ended == 1, "the connection has ended in the middle of the body")
+
+
+async def test_connections_are_closed_at_once_while_a_receiver_does_not_read() -> None:
+    wire = Wire(reads=asyncio.Event())
+    async with listening(wire), posting(wire.url) as ours:
+        posted = asyncio.ensure_future(post(ours, LARGE))
+        await until(lambda: len(wire.connections) == 1, "the request is under way")
+        await asyncio.wait_for(ours.connector.close(), 5)
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await posted
+        assert wire.reads is not None
+        wire.reads.set()
+
+
+async def test_nothing_is_sent_when_the_time_went_by_with_connecting() -> None:
+    class Slow(aiohttp.TCPConnector):
+        async def connect(self, *arguments: Any, **options: Any) -> Any:
+            connection = await super().connect(*arguments, **options)
+            await asyncio.sleep(0.3)
+            return connection
+
+    async with listening(Wire()) as wire:
+        connector = Slow()
+        own_connections(connector)
+        late = PreparedPost(
+            URL(wire.url), connector, DEFAULTS, request_seconds=0.2, connect_seconds=5.0, proxy=None
+        )
+        with pytest.raises(asyncio.TimeoutError):
+            await post(late, b"body")
+        await until(lambda: wire.ended == 1, "the connection is closed")
+        assert wire.requests == []
+        await connector.close()
 
 
 async def test_no_answer_in_time_is_a_timeout_and_its_connection_closed() -> None:

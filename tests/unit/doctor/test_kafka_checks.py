@@ -91,6 +91,7 @@ def test_events_of_a_destination_that_is_configured_no_longer_are_a_warning() ->
 
     forgotten = trouble(replace(SOUND, left_behind=[replace(left, waiting=1, is_exact=False)]))
     assert forgotten.what.endswith("1 event waits, or were delivered before Kafka forgot the offsets")
+    assert trouble(replace(SOUND, left_behind=None)).state is State.SKIPPED
 
 
 def test_one_server_away_is_a_warning_and_all_a_problem() -> None:
