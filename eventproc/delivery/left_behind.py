@@ -38,7 +38,7 @@ _CLIENTS: Final = "client."
 async def find_left_behind(settings: Settings, configured: Collection[str]) -> list[LeftBehind] | None:
     """The topics of destinations that are not among ``configured`` topics, where events wait; by name.
 
-    None where Kafka does not tell it soon: another's topic, just being deleted, must not be in the way of what
+    None where Kafka does not tell it soon: a topic that is just being deleted must not be in the way of what
     else there is to do.
     """
     try:
