@@ -12,9 +12,12 @@
     aiohttp bounds lines and their number, and nothing of what it passes over: interim (1xx) responses, empty
     lines before a response, a chunk's leading zeros and extensions. A receiver that sends these without end
     has a request's whole time of them, gigabytes, and takes the processor from all others (measured: 36 s in
-    place of 0.1 for 20 requests to a neighbour). So bytes are counted from one request to the next.
+    place of 0.1 for 20 requests to a neighbour). So bytes are counted from one request to the next. It takes
+    what comes on an idle connection for the next request's response, and leaves the reader of a body waiting
+    that turns out malformed.
     Proof: tests/contract/test_hostile_receiver.py.
-    aiohttp also keeps idle connections for one time, whatever the receiver does (``keep_alive.py``).
+    aiohttp also keeps idle connections for one time, whatever the receiver does (``keep_alive.py``), and what
+    a receiver does not read for longer than its request.
     Proof: tests/contract/test_keep_alive.py.
 """
 
@@ -52,7 +55,7 @@ MESSAGES: Final = 16
 
 
 class BoundedHandler(ResponseHandler):
-    """A connection that ends when a response is too much, and tells when the receiver closes it idle."""
+    """A connection that writes requests, ends when a response is too much, and tells when it is closed idle."""
 
     _bounded_parser: object = None
     _received_bytes = 0
