@@ -55,7 +55,7 @@ MESSAGES: Final = 16
 
 
 class BoundedHandler(ResponseHandler):
-    """A connection that writes requests, ends when a response is too much, and tells when it is closed idle."""
+    """A connection that writes requests, bounds responses, and tells when the receiver closes it idle."""
 
     _bounded_parser: object = None
     _received_bytes = 0
