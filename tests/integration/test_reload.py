@@ -31,7 +31,7 @@ from tests.servers.receiver import Receiver, wallet
 from tests.servers.replies import Answer, Reply, status
 from tests.servers.request_record import RequestRecord
 from tests.servers.verification import stellar_signature
-from tests.servers.waiting import wait_until
+from tests.servers.waiting import is_set_within, wait_until
 from tests.servers.worker import WorkerProcess
 
 SOON_SECONDS = 90.0
@@ -120,19 +120,19 @@ class Stream:
 
     @contextlib.asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._publish())
+        ends = asyncio.Event()
+        task = asyncio.create_task(self._publish(ends))
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            ends.set()
+            await task  # with its last batch, which counts
 
-    async def _publish(self) -> None:
-        while True:
+    async def _publish(self, ends: asyncio.Event) -> None:
+        while not ends.is_set():
             batch = [event(self.published + index, self.client) for index in range(20)]
-            await asyncio.shield(self._send(batch))
-            await asyncio.sleep(self.every_seconds * len(batch))
+            await self._send(batch)
+            await is_set_within(ends, self.every_seconds * len(batch))
 
     async def _send(self, batch: list[Record]) -> None:
         await self.broker.publish(self.topic, batch)
