@@ -182,6 +182,19 @@ async def test_a_connection_is_used_again() -> None:
     assert [len(requests) for requests in wire.connections] == [3]
 
 
+async def test_of_many_connections_those_that_are_not_needed_are_left_to_time_out() -> None:
+    wire = Wire(reads=asyncio.Event())
+    async with listening(wire), posting(wire.url) as ours:
+        together = [asyncio.ensure_future(post(ours, b"body")) for _ in range(3)]
+        await until(lambda: len(wire.connections) == 3, "three are under way")
+        assert wire.reads is not None
+        wire.reads.set()
+        await asyncio.gather(*together)
+        for _ in range(6):
+            assert await post(ours, b"body") == 204
+    assert sorted(len(requests) for requests in wire.connections) == [1, 1, 7]
+
+
 async def test_a_receiver_that_answers_before_it_has_read_gets_the_next_by_another_connection() -> None:
     wire = Wire(reads=asyncio.Event(), early=True)
     async with listening(wire), posting(wire.url) as ours:
