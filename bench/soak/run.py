@@ -55,7 +55,7 @@ class Options:
         seed: of the churn.
         nice: anchor and receivers give way to others by so much.
         sample_seconds: between samples.
-        rest_seconds: between the drain and the last look; idle connections close after 30 s.
+        rest_seconds: between the drain and the last look; idle connections close after 30 to 60 s.
         uvloop: the workers' event loop.
         is_shared: others work on the machine; only told on.
         settings: of the workers, in place of the defaults.
@@ -69,7 +69,7 @@ class Options:
     seed: int = 1
     nice: int = 0
     sample_seconds: float = 15.0
-    rest_seconds: float = 45.0
+    rest_seconds: float = 75.0
     uvloop: bool = True
     is_shared: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
