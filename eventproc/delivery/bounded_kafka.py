@@ -21,6 +21,7 @@ from eventproc.delivery.kafka_tls import KeyStoreError
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.topics import TopicError
 from eventproc.errors import BrokerRefusedError, BrokerUnavailableError
+from eventproc.group_progress import Remaining, remaining
 from settings import Settings
 
 CONNECT_SECONDS: Final = 15.0
@@ -133,6 +134,14 @@ async def committed_offsets(
         ANSWER_SECONDS, _retried(lambda: admin.list_consumer_group_offsets(group, partitions=asked))
     )
     return {one: (at.offset, at.metadata or "") for one, at in found.items() if at.offset >= 0}
+
+
+def remaining_of(
+    partition: TopicPartition, spans: Spans, committed: Mapping[TopicPartition, tuple[int, str]]
+) -> Remaining:
+    """What is left to do of a partition, by ``whole_spans`` and ``committed_offsets``."""
+    offset, metadata = committed.get(partition, (None, ""))
+    return remaining(*spans[partition], offset, metadata)
 
 
 async def describe_group(admin: AIOKafkaAdminClient, group: str) -> Any:

@@ -13,18 +13,18 @@ from aiokafka.errors import KafkaError
 from eventproc.delivery.bounded_kafka import (
     ANSWER_SECONDS,
     POLL_MS,
-    Spans,
     admin_client,
     all_partitions,
     as_unavailable,
     committed_offsets,
     consumer_client,
+    remaining_of,
     whole_spans,
     within,
 )
 from eventproc.delivery.control import read_paused
 from eventproc.delivery.redriver import Redriver
-from eventproc.group_progress import ClusterStatus, DestinationStatus, Member, Remaining, remaining
+from eventproc.group_progress import ClusterStatus, DestinationStatus, Member
 from eventproc.identifiers import DestinationId
 from eventproc.records import read_origin
 from settings import Settings
@@ -50,12 +50,12 @@ async def read_status(settings: Settings, topics: Mapping[DestinationId, str]) -
             committed = await committed_offsets(admin, settings.topics.consumer_group, wanted)
         async with consumer_client(settings, max_partition_fetch_bytes=FETCH_BYTES) as consumer:
             spans = await whole_spans(consumer, wanted)
-            left = {one: _remaining(one, spans, committed) for one in wanted}
+            left = {one: remaining_of(one, spans, committed) for one in wanted}
             places = {one: rest.first_offset for one, rest in left.items() if rest.first_offset is not None}
             oldest = await _published_at(consumer, {p: o for p, o in places.items() if p.topic != source})
             # The embedded broker reports where its last batch starts; a fetch tells the end.
             spans = {one: (begin, max(end, _highwater(consumer, one))) for one, (begin, end) in spans.items()}
-        left = {one: _remaining(one, spans, committed) for one in wanted}
+        left = {one: remaining_of(one, spans, committed) for one in wanted}
         dead_letters = await _dead_letters(settings, by_topic)
         paused = await read_paused(settings)
         members = await _members(settings)
@@ -79,13 +79,6 @@ async def read_status(settings: Settings, topics: Mapping[DestinationId, str]) -
         sum(left[one].count for one in by_topic.get(source, [])),
         [status(id_, topic) for id_, topic in topics.items()],
     )
-
-
-def _remaining(
-    partition: TopicPartition, spans: Spans, committed: Mapping[TopicPartition, tuple[int, str]]
-) -> Remaining:
-    offset, metadata = committed.get(partition, (None, ""))
-    return remaining(*spans[partition], offset, metadata)
 
 
 async def _published_at(

@@ -20,12 +20,13 @@ from eventproc.delivery.bounded_kafka import (
     as_unavailable,
     committed_offsets,
     consumer_client,
+    remaining_of,
     whole_spans,
 )
 from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
 from eventproc.destinations.model import topic_name
 from eventproc.errors import BrokerUnavailableError
-from eventproc.group_progress import LeftBehind, remaining
+from eventproc.group_progress import LeftBehind
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc")
@@ -80,5 +81,5 @@ def _left_behind(
     spans: Spans,
     committed: Mapping[TopicPartition, tuple[int, str]],
 ) -> LeftBehind:
-    waiting = sum(remaining(*spans[one], *committed.get(one, (None, ""))).count for one in partitions)
+    waiting = sum(remaining_of(one, spans, committed).count for one in partitions)
     return LeftBehind(topic, waiting, any(one in committed for one in partitions))

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -25,6 +24,7 @@ from stellar_sdk import Keypair
 from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import TEST_PUBLIC_KEY, TEST_SEED, Names, anchor_env, noncustodial_client
+from tests.servers.command import eventproc
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver, wallet
@@ -408,13 +408,8 @@ async def test_a_worker_that_starts_without_a_client_says_what_waits_for_it(
 
 async def status_of(anchor: Anchor) -> dict[str, Any]:
     """What ``eventproc destinations status --json`` prints."""
-    command = [sys.executable, "-c", "from eventproc.cli.main import main; main()"]
-    command += ["destinations", "status", "--json"]
-    process = await asyncio.create_subprocess_exec(
-        *command, env=anchor.env(None), cwd=anchor.folder, stdout=asyncio.subprocess.PIPE
-    )
-    told, _ = await asyncio.wait_for(process.communicate(), SOON_SECONDS)
-    found: dict[str, Any] = json.loads(told)
+    done = await eventproc(anchor.folder, anchor.env(None), "destinations", "status", "--json")
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
