@@ -245,7 +245,7 @@ def main(arguments: list[str] | None = None) -> None:
     who.add_argument("--api-key", help="verify X-Api-Key")
     options = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(options.log.open("a")) if options.log else None
+        log = stack.enter_context(options.log.open("a", buffering=1)) if options.log else None
         asyncio.run(_serve(options, log))
 
 
