@@ -11,6 +11,7 @@ broker is free, and what has changed for one that is, is found when the fetch is
 # ruff: noqa: SLF001 - see above
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -48,25 +49,34 @@ class FetchPlan:
         states = self._states_of(assignment)
         if fetcher._preferred_read_replica or not states:
             return self._thorough(assignment)
-        now, leaders = self._clock(), self._leaders
-        rests = {node: at + self.pace.apart / 1000 - now for node, at in self._sent_at.items()}
+        now = self._clock()
+        free = {node: led for node, led in states.items() if node not in fetcher._in_flight}
+        rests = {node: self._sent_at.get(node, -math.inf) + self.pace.apart / 1000 - now for node in free}
         waits = {node: seconds for node, seconds in rests.items() if seconds > 0}
-        left_out: Counter[int] = Counter()
-        for partition, record in fetcher._records.items():
-            if (node := leaders.get(partition)) is not None:
-                left_out[node] += 1
-                if seconds := record.calculate_backoff():
-                    waits[node] = max(seconds, waits.get(node, 0.0))
+        left_out = self._look_at_records(waits) if len(waits) < len(free) else Counter()
         timeout = min(waits.values()) if waits else fetcher._fetcher_timeout
         requests: list[tuple[int, FetchRequest]] = []
-        for node, led in states.items():
-            if node in fetcher._in_flight or node in waits or len(led) == left_out[node]:
+        for node, led in free.items():
+            if node in waits or len(led) == left_out[node]:
                 continue
             if any(state._position is None or state._paused for state in led.values()):
                 return self._thorough(assignment)
             requests.append((node, self._request(node, led, is_part=left_out[node] > 0)))
         self._sent_at.update((node, now) for node, _ in requests)
         return requests, {}, timeout, False, []
+
+    def _look_at_records(self, waits: dict[int, float]) -> Counter[int]:
+        """How many partitions of each broker have something not taken yet, for which there is a time."""
+        left_out: Counter[int] = Counter()
+        in_flight, leaders = self._fetcher._in_flight, self._leaders
+        for partition, record in self._fetcher._records.items():
+            node = leaders.get(partition)
+            if node is None or node in in_flight:
+                continue
+            left_out[node] += 1
+            if seconds := record.calculate_backoff():
+                waits[node] = max(seconds, waits.get(node, 0.0))
+        return left_out
 
     def _states_of(self, assignment: Any) -> dict[int, dict[TopicPartition, Any]]:
         """The partitions that each broker leads, with aiokafka's state; nothing while one has no leader."""
