@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from eventproc.delivery.aiohttp_internals import PreparedPost, own_connections
+from eventproc.delivery.aiohttp_internals import PATIENCE, PreparedPost, own_connections
 from tests.servers.ports import LOOPBACK
 from tests.servers.request_bytes import read_request
 from tests.servers.waiting import wait_until
@@ -193,6 +193,39 @@ async def test_of_many_connections_those_that_are_not_needed_are_left_to_time_ou
         for _ in range(6):
             assert await post(ours, b"body") == 204
     assert sorted(len(requests) for requests in wire.connections) == [1, 1, 7]
+
+
+async def test_two_at_once_share_a_connection_that_is_free_a_moment_later() -> None:
+    async with listening(Wire()) as wire, posting(wire.url) as ours:
+        for _ in range(5):
+            assert await asyncio.gather(post(ours, b"one"), post(ours, b"two")) == [204, 204]
+    assert [len(connection) for connection in wire.connections] == [10]
+
+
+async def test_many_at_once_have_connections_of_their_own() -> None:
+    """Nobody waits for a receiver that takes its time: all are with it long before it answers one."""
+    wire = Wire(reads=asyncio.Event())
+    async with listening(wire), posting(wire.url) as ours:
+        together = asyncio.gather(*(post(ours, b"%d" % number) for number in range(8)))
+        await until(lambda: len(wire.connections) == 8, "each has a connection")
+        assert wire.reads is not None
+        wire.reads.set()
+        assert await together == [204] * 8
+
+
+async def test_who_waits_for_a_connection_gets_it_also_where_the_one_before_has_given_up() -> None:
+    wire = Wire(reads=asyncio.Event())
+    async with listening(wire), posting(wire.url) as ours:
+        first = asyncio.create_task(post(ours, b"first"))
+        await until(lambda: len(wire.connections) == 1, "the first is connected")
+        waiting = [asyncio.create_task(post(ours, b"%d" % number)) for number in range(PATIENCE)]
+        await asyncio.sleep(0)
+        assert len(wire.connections) == 1
+        for task in (waiting[0], first):
+            task.cancel()
+        assert wire.reads is not None
+        wire.reads.set()
+        assert await asyncio.gather(*waiting[1:]) == [204] * (PATIENCE - 1)
 
 
 async def test_a_receiver_that_answers_before_it_has_read_gets_the_next_by_another_connection() -> None:
