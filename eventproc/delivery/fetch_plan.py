@@ -53,7 +53,7 @@ class FetchPlan:
         free = {node: led for node, led in states.items() if node not in fetcher._in_flight}
         rests = {node: self._sent_at.get(node, -math.inf) + self.pace.apart / 1000 - now for node in free}
         waits = {node: seconds for node, seconds in rests.items() if seconds > 0}
-        left_out = self._look_at_records(waits) if len(waits) < len(free) else Counter()
+        left_out = self._look_at_records(waits, len(free)) if len(waits) < len(free) else Counter[int]()
         timeout = min(waits.values()) if waits else fetcher._fetcher_timeout
         requests: list[tuple[int, FetchRequest]] = []
         for node, led in free.items():
@@ -65,8 +65,11 @@ class FetchPlan:
         self._sent_at.update((node, now) for node, _ in requests)
         return requests, {}, timeout, False, []
 
-    def _look_at_records(self, waits: dict[int, float]) -> Counter[int]:
-        """How many partitions of each broker have something not taken yet, for which there is a time."""
+    def _look_at_records(self, waits: dict[int, float], brokers: int) -> Counter[int]:
+        """How many partitions of each broker have something that is not taken yet, as far as that matters.
+
+        Over once each of the free ``brokers`` has one in ``waits``: there is a time to take it, in seconds.
+        """
         left_out: Counter[int] = Counter()
         in_flight, leaders = self._fetcher._in_flight, self._leaders
         for partition, record in self._fetcher._records.items():
@@ -74,8 +77,10 @@ class FetchPlan:
             if node is None or node in in_flight:
                 continue
             left_out[node] += 1
-            if seconds := record.calculate_backoff():
-                waits[node] = max(seconds, waits.get(node, 0.0))
+            if node not in waits and (seconds := record.calculate_backoff()):
+                waits[node] = seconds
+                if len(waits) == brokers:
+                    break
         return left_out
 
     def _states_of(self, assignment: Any) -> dict[int, dict[TopicPartition, Any]]:
