@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
 GOOD = [f"good{number}" for number in range(48)]
 BAD = ["hangs", "refuses"]
 MAX_IN_FLIGHT = 1
-ANSWER_SECONDS = 0.4
+ANSWER_SECONDS = 0.8
 KEPT_SHARE = 0.9
 ROUNDS = 3
 MEMORY_GROWTH_BYTES = 30 << 20
@@ -47,7 +47,7 @@ async def test_a_hung_and_a_refusing_destination_slow_no_other_one(
     the worker. Somebody else on the machine can still slow one part of a round; what the worker does wrong, it
     does in each round.
     """
-    each = 100 if chaos_long else 12
+    each = 50 if chaos_long else 8
     ledger = DeliveryLedger()
     log = tmp_path / "requests.jsonl"
     is_mended = True
