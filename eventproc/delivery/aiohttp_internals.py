@@ -57,6 +57,7 @@ WRITTEN_AT_ONCE_BYTES: Final = 64 << 10
 
 PATIENCE: Final = 2
 PATIENCE_SECONDS: Final = 0.02
+"""So many requests in a row may wait for a connection that is in use, each so long."""
 
 PIECE_BYTES: Final = 4096
 MESSAGES: Final = 16
