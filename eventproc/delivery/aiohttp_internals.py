@@ -314,11 +314,8 @@ class PreparedPost:
 
     def _ended(self) -> None:
         self._under_way -= 1
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+        while self._waiting and not _wake(self._waiting.popleft()):
+            pass  # that one has waited long enough, or was cancelled
 
     def _make_request(self) -> aiohttp.ClientRequest:
         return aiohttp.ClientRequest(
@@ -343,6 +340,9 @@ class PreparedPost:
         return _serialize_headers(self._request_line, merged)
 
 
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _wake(waiter: asyncio.Future[None]) -> bool:
+    """Whether it was still waiting."""
+    if waiter.done():
+        return False
+    waiter.set_result(None)
+    return True
