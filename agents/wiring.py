@@ -341,6 +341,6 @@ def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
     async def _stopping(app_: Any, **_: Any) -> None:  # noqa: ARG001 - a signal's signature
         await ledger.drain(drain)
         if app._consumer is not None:  # noqa: SLF001 - the property would make one
-            await asyncio.wait_for(app.consumer.commit_now(), drain)
+            await app.consumer.commit_at_last(drain)
         warn_of_what_stays(app.parts.engines.values(), app.highwater())
         await asyncio.gather(*(engine.close() for engine in app.parts.engines.values()))

@@ -1,4 +1,4 @@
-"""aiokafka's own connection (0.14), which is not in its manual.
+"""The insides of aiokafka (0.14) that are not about Faust: connections, the group, the producer's batches.
 
 ``ask_brokers``, ``ask_mechanisms``
     aiokafka's clients try the servers one after the other, write to the log why each was passed over, and
@@ -10,6 +10,16 @@
     for each thing that is asked of it anew. Heartbeats, commits and fetches of all workers wait with it. The
     kernel knows better: a host that lives acknowledges, however slow its broker is. Proof:
     tests/integration/test_silent_brokers.py, tests/chaos/test_hosts.py.
+``leave_group``
+    aiokafka's ``stop`` first waits for a join that is under way, as long as the group's slowest member takes,
+    and a member that has not joined yet it does not sign off; Kafka then keeps a place for it, and the others
+    wait, until its session times out. Proof: tests/chaos/test_sigterm.py.
+``end_fetches``
+    aiokafka's ``stop`` breaks off, as if itself cancelled, at a fetch that pauses because its broker is gone.
+    Proof: tests/chaos/test_sigterm.py.
+``never_expire``, ``stop_at_refusal``
+    aiokafka goes on with a partition's next batch after one has failed for good, dropped for want of a leader
+    after the request time-out or refused by the broker. The sinks' replay filter takes the gap for done.
 """
 
 from __future__ import annotations
@@ -17,14 +27,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final
 
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import IllegalSaslStateError
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import IllegalSaslStateError, KafkaError
 from aiokafka.protocol.admin import SaslHandShakeRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.structs import TopicPartition
 
+log = structlog.stdlib.get_logger("eventproc.delivery")
+
+LEAVE_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 1.0
 PROBES: Final = 3
 CONNECT_SECONDS: Final = 3.0
@@ -113,3 +134,78 @@ async def _connection(
         closed = connection.close()
         if connection._protocol is not None:  # noqa: SLF001 - without one nothing was open, and nothing closes
             await asyncio.wait([closed], timeout=CLOSE_SECONDS)
+
+
+async def leave_group(consumer: AIOKafkaConsumer) -> None:
+    """Be no member of the group from now on, or of one that is being joined; what follows is ``stop``.
+
+    Static members keep their place, as is their use. In the consumer's own loop; within ``LEAVE_SECONDS``,
+    and a broker that does not answer is no error.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - see the head of the module
+    if not isinstance(coordinator, GroupCoordinator):
+        return  # not started yet
+    await _cancelled(coordinator._coordination_task)  # noqa: SLF001
+    await coordinator._stop_heartbeat_task()  # noqa: SLF001
+    node, member = coordinator.coordinator_id, coordinator.member_id
+    if node is not None and member and coordinator._group_instance_id is None:  # noqa: SLF001
+        client, request = consumer._client, LeaveGroupRequest(coordinator.group_id, member)  # noqa: SLF001
+        if held := client._conns.pop((node, ConnectionGroup.COORDINATION), None):  # noqa: SLF001
+            held.close()  # Kafka answers in turn, and the join that it held has not been answered
+        left = client.send(node, request, group=ConnectionGroup.COORDINATION)
+        try:
+            await asyncio.wait_for(left, LEAVE_SECONDS)
+        except (KafkaError, asyncio.TimeoutError) as error:
+            log.warning("group.not_left", problem=repr(error)[:200])
+    coordinator.reset_generation()  # or aiokafka leaves once more
+
+
+async def end_fetches(consumer: AIOKafkaConsumer) -> None:
+    """Fetch nothing any more; what follows is ``stop``."""
+    fetcher = consumer._fetcher  # noqa: SLF001 - see the head of the module
+    if fetcher is None:
+        return  # not started yet
+    await _cancelled(fetcher._fetch_task)  # noqa: SLF001 - it starts the others
+    await _cancelled(*fetcher._pending_tasks)  # noqa: SLF001
+    fetcher._pending_tasks.clear()  # noqa: SLF001
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def never_expire(producer: AIOKafkaProducer) -> None:
+    """Batches wait for a partition's leader for as long as it takes."""
+    producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001 - see the head of the module
+
+
+def stop_at_refusal(producer: AIOKafkaProducer, ordered: Callable[[str], bool]) -> None:
+    """After a batch of an ordered topic's partition has failed for good, nothing more is written to it.
+
+    Done where the batch fails, before aiokafka can send the next one: whoever waits for the batch's future
+    hears of it an iteration of the loop too late.
+    """
+    accumulator = producer._message_accumulator  # noqa: SLF001 - see the head of the module
+    append_batch = accumulator._append_batch  # noqa: SLF001
+    refused: dict[TopicPartition, Exception] = {}
+
+    def append(builder: Any, partition: TopicPartition) -> Any:
+        if partition in refused:
+            raise refused[partition]
+        batch = append_batch(builder, partition)
+        if ordered(partition.topic):
+            # Weak: every batch would be a reference cycle, megabytes that wait for Python to search for such.
+            batch.failure = partial(fail, weakref.ref(batch), partition)
+        return batch
+
+    def fail(failed: Callable[[], Any], partition: TopicPartition, exception: Exception) -> None:
+        refused[partition] = exception
+        batch = failed()  # there: whoever fails it has it
+        type(batch).failure(batch, exception)
+        for queued in accumulator._batches.pop(partition, ()):  # noqa: SLF001
+            queued.failure(exception)
+
+    accumulator._append_batch = append  # noqa: SLF001

@@ -18,6 +18,7 @@ from eventproc.delivery.bounded_kafka import (
     as_unavailable,
     committed_offsets,
     consumer_client,
+    describe_group,
     remaining_of,
     whole_spans,
     within,
@@ -122,8 +123,7 @@ async def _members(settings: Settings) -> list[Member] | None:
     group = settings.topics.consumer_group
     try:
         async with admin_client(settings) as admin:
-            (answer,) = await within(ANSWER_SECONDS, admin.describe_consumer_groups([group]))
+            described = await within(ANSWER_SECONDS, describe_group(admin, group))
     except (KafkaError, asyncio.TimeoutError):
         return None
-    (described,) = answer.to_object()["groups"]
     return [Member(one["client_id"], one["client_host"].lstrip("/")) for one in described["members"]]

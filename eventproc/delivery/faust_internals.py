@@ -27,17 +27,22 @@
     CPU for it, three times what a POST costs. One message for an agent's part of a poll takes that once: a
     routed event 240 -> 72 µs, a delivery with JWT 335 -> 165 µs (measured before and after in one run). It
     has a partition and offsets of its own, as Faust drops what is below what it has read of a partition.
+``ConsumerThread.close``, ``ConsumerThread.on_thread_stop``
+    In a rebalance that a stop meets, Faust closes aiokafka's client from another thread's loop, under the
+    join that waits for it: on a busy machine one worker in ten that was told to stop in its first second hung
+    until the watchdog. And aiokafka ends a join before it stops, however long the other members take. Proof:
+    tests/chaos/test_sigterm.py.
 ``ConsumerThread._fetch_records``
     Pauses single partitions at the fetch. Faust's own ``pause_partitions`` drops what was fetched of them
     already, and then takes the hole for a gap.
 ``Consumer.commit_now``
     Faust's ``commit`` waits for one that is under way and then does nothing; what was done meanwhile would be
     delivered again by whoever gets the partition. Proof: tests/unit/delivery/test_handover.py.
+``Consumer.commit_at_last``, ``Consumer.on_stop``
+    With the broker gone each commit of a stop took its whole bound, one after the other, and the watchdog
+    came first. Proof: tests/chaos/test_sigterm.py, whose broker is gone.
 ``Worker``
     SIGTERM must end the worker; broker, port and switch are looked at before anything starts.
-``never_expire``, ``stop_at_refusal``
-    aiokafka goes on with a partition's next batch after one has failed for good, dropped for want of a leader
-    after the request time-out or refused by the broker. The sinks' replay filter takes the gap for done.
 """
 
 from __future__ import annotations
@@ -46,21 +51,20 @@ import asyncio
 import os
 import threading
 import time
-import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 
 import faust
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from faust.worker import Worker as FaustWorker
 from mode import Service
 
+from eventproc.delivery.aiokafka_internals import end_fetches, leave_group
 from eventproc.delivery.faust_subscription import Conductor
 from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.fetch_plan import in_sessions
@@ -109,6 +113,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
         return consumer
+
+    def close(self) -> None:
+        """Nothing: the thread's own stop closes what there is, in good order."""
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group first, also in the middle of a join."""
+        if self._consumer is not None:
+            await leave_group(self._consumer)
+            await end_fetches(self._consumer)
+        await super().on_thread_stop()
 
     def assignment(self) -> set[TP]:
         """The assigned partitions; made once for each assignment, as Faust asks many times a second."""
@@ -283,6 +297,14 @@ class Consumer(driver.Consumer):
         await self.maybe_wait_for_commit_to_finish()
         await self.commit()
 
+    async def commit_at_last(self, seconds: float) -> None:
+        """``commit_now`` within a bound; nothing is done after it that could be committed."""
+        # Not wait_for: Faust takes its cancellation for that of the commit before, and commits once more.
+        await asyncio.wait([asyncio.ensure_future(self.commit_now())], timeout=seconds)
+
+    async def on_stop(self) -> None:
+        """Nothing: ``commit_at_last`` was before, and Faust would commit, and wait for it, once more."""
+
 
 class BatchSchema(faust.Schema):
     """Hands a part of a poll on as it is: records are decoded by their handler."""
@@ -357,40 +379,6 @@ def _poll_message(poll: TP, number: int, part: list[tuple[TP, list[Any]]], gener
         poll,
         generation_id=generation,
     )
-
-
-def never_expire(producer: AIOKafkaProducer) -> None:
-    """Batches wait for a partition's leader for as long as it takes."""
-    producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001 - see the head of the module
-
-
-def stop_at_refusal(producer: AIOKafkaProducer, ordered: Callable[[str], bool]) -> None:
-    """After a batch of an ordered topic's partition has failed for good, nothing more is written to it.
-
-    Done where the batch fails, before aiokafka can send the next one: whoever waits for the batch's future
-    hears of it an iteration of the loop too late.
-    """
-    accumulator = producer._message_accumulator  # noqa: SLF001 - see the head of the module
-    append_batch = accumulator._append_batch  # noqa: SLF001
-    refused: dict[TopicPartition, Exception] = {}
-
-    def append(builder: Any, partition: TopicPartition) -> Any:
-        if partition in refused:
-            raise refused[partition]
-        batch = append_batch(builder, partition)
-        if ordered(partition.topic):
-            # Weak: every batch would be a reference cycle, megabytes that wait for Python to search for such.
-            batch.failure = partial(fail, weakref.ref(batch), partition)
-        return batch
-
-    def fail(failed: Callable[[], Any], partition: TopicPartition, exception: Exception) -> None:
-        refused[partition] = exception
-        batch = failed()  # there: whoever fails it has it
-        type(batch).failure(batch, exception)
-        for queued in accumulator._batches.pop(partition, ()):  # noqa: SLF001
-            queued.failure(exception)
-
-    accumulator._append_batch = append  # noqa: SLF001
 
 
 def _exit_hard(seconds: float) -> None:

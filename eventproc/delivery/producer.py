@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownError, UnsupportedVersionError
 from mode import Service
 
-from eventproc.delivery.faust_internals import never_expire, stop_at_refusal
+from eventproc.delivery.aiokafka_internals import never_expire, stop_at_refusal
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.records import Headers
 from settings import Settings

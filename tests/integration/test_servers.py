@@ -48,12 +48,18 @@ from tests.servers.replies import (
 from tests.servers.worker import CHECKOUT, WorkerProcess
 
 BODY = b'{"transaction":{"id":"tx-1"}}'
+# Ready when it has its partitions: Faust alone, told to stop while it joins its group, may wait for ever.
 TINY_APP = """
 import os
 import faust
 app = faust.App("tiny", broker="kafka://" + os.environ["BOOTSTRAP"], web_host="127.0.0.1",
                 broker_session_timeout=6, broker_heartbeat_interval=1, topic_disable_leader=True)
 source = app.topic(os.environ["SOURCE"], value_serializer="raw")
+rebalanced = []
+
+@app.on_rebalance_complete.connect
+def note(app, **kwargs):
+    rebalanced.append(True)
 
 @app.agent(source)
 async def read(stream):
@@ -62,7 +68,7 @@ async def read(stream):
 
 @app.page("/health/ready")
 async def ready(self, request):
-    return self.json({"leaks": os.environ.get("LEAK", "nothing")})
+    return self.json({"leaks": os.environ.get("LEAK", "nothing")}, status=200 if rebalanced else 503)
 """
 
 

@@ -71,7 +71,7 @@ async def create_topics(
         NewTopic(name, partitions, replication, topic_configs=dict(configs or {}))
         for name, partitions in topics.items()
     ]
-    async with _admin(bootstrap) as admin:
+    async with admin_client(bootstrap) as admin:
         response = await admin.create_topics(wanted, timeout_ms=int(_TIMEOUT_SECONDS * 1000))
         for name, code, *message in response.topic_errors:
             if code:
@@ -81,7 +81,7 @@ async def create_topics(
 
 async def list_topics(bootstrap: str) -> set[str]:
     """The names of all topics."""
-    async with _admin(bootstrap) as admin:
+    async with admin_client(bootstrap) as admin:
         return set(await admin.list_topics())
 
 
@@ -132,7 +132,7 @@ async def committed(bootstrap: str, group: str, topic: str) -> dict[int, Committ
     The embedded broker keeps no metadata string: there it is always empty.
     """
     ends = await end_offsets(bootstrap, topic)
-    async with _admin(bootstrap) as admin:
+    async with admin_client(bootstrap) as admin:
         positions = await asyncio.wait_for(
             _committed_positions(admin, group, [TopicPartition(topic, number) for number in ends]),
             _TIMEOUT_SECONDS,
@@ -145,7 +145,8 @@ async def committed(bootstrap: str, group: str, topic: str) -> dict[int, Committ
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """aiokafka's admin client, started."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await asyncio.wait_for(admin.start(), _TIMEOUT_SECONDS)
     try:
@@ -194,7 +195,7 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, topics: Mapping[str, int
 @asynccontextmanager
 async def _reader(bootstrap: str, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
     """A consumer outside of any group, assigned to all partitions of the topic."""
-    async with _admin(bootstrap) as admin:
+    async with admin_client(bootstrap) as admin:
         (described,) = await admin.describe_topics([topic])
     if described["error_code"]:
         raise for_code(described["error_code"])(f"topic {topic} cannot be read")

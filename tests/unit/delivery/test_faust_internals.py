@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
-import weakref
+import threading
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
@@ -13,15 +12,13 @@ from typing import Any
 import pytest
 import structlog
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
-from aiokafka.producer import sender as aiokafka_sender
-from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from eventproc.delivery import faust_internals
-from eventproc.delivery.faust_internals import Consumer, ConsumerThread, PartitionTap
+from eventproc.delivery.faust_internals import Consumer, ConsumerThread, PartitionTap, Worker
 from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.identifiers import Offset
 from eventproc.watermark import CommitPoint
@@ -194,71 +191,6 @@ def test_what_is_overridden_is_still_there_with_the_same_parameters() -> None:
         assert list(mine) == list(inspect.signature(getattr(theirs, name)).parameters), name
 
 
-class FakeBatch:
-    def __init__(self) -> None:
-        self.failed: list[Exception] = []
-
-    def failure(self, exception: Exception) -> None:
-        self.failed.append(exception)
-
-
-class FakeAccumulator:
-    def __init__(self) -> None:
-        self._batches: dict[TopicPartition, list[FakeBatch]] = {}
-
-    def _append_batch(self, _builder: Any, partition: TopicPartition) -> FakeBatch:
-        batch = FakeBatch()
-        self._batches.setdefault(partition, []).append(batch)
-        return batch
-
-
-def test_nothing_is_written_to_an_ordered_partition_after_a_refusal() -> None:
-    """The next batch would be written before anybody hears of the first one's failure."""
-    accumulator: Any = FakeAccumulator()
-    original = accumulator._append_batch
-    faust_internals.stop_at_refusal(SimpleNamespace(_message_accumulator=accumulator), {"a"}.__contains__)
-    here, other, free = TopicPartition("a", 0), TopicPartition("a", 1), TopicPartition("dead-letter", 0)
-    first = accumulator._append_batch(None, here)
-    queued = [accumulator._append_batch(None, here) for _ in range(2)]
-    accumulator._append_batch(None, other)
-    accumulator._batches[here].pop(0)  # it is under way
-    refusal = KafkaConnectionError("too large")
-    first.failure(refusal)
-    assert [batch.failed for batch in (first, *queued)] == [[refusal]] * 3
-    assert here not in accumulator._batches
-    with pytest.raises(KafkaConnectionError):
-        accumulator._append_batch(None, here)
-    accumulator._append_batch(None, other)
-    unordered = accumulator._append_batch(None, free)
-    unordered.failure(refusal)
-    assert original(None, free) is not None
-    assert accumulator._append_batch(None, free) is not None
-
-
-def test_a_batch_that_is_done_is_freed_at_once() -> None:
-    """As a reference cycle it would wait for Python to search: 40 MB more while events stream in."""
-    accumulator: Any = FakeAccumulator()
-    faust_internals.stop_at_refusal(SimpleNamespace(_message_accumulator=accumulator), {"a"}.__contains__)
-    here = TopicPartition("a", 0)
-    gc.disable()
-    try:
-        batch = weakref.ref(accumulator._append_batch(None, here))
-        accumulator._batches.clear()
-        assert batch() is None
-    finally:
-        gc.enable()
-
-
-def test_aiokafka_still_makes_and_fails_batches_where_we_listen() -> None:
-    source = inspect.getsource(MessageAccumulator.add_message)
-    assert "self._append_batch(" in source
-    assert "batch.failure(" in inspect.getsource(aiokafka_sender)
-
-
-def test_the_accumulator_still_takes_its_time_to_live_from_where_we_lift_it() -> None:
-    assert "self._batch_ttl" in inspect.getsource(MessageAccumulator)
-
-
 async def test_the_pace_of_fetches_follows_the_number_of_partitions() -> None:
     aiokafka: Any = FakeAiokafka()
     await thread(aiokafka)._seek_to_committed()
@@ -275,3 +207,20 @@ def test_an_assignment_is_converted_once_and_its_successor_seen() -> None:
     assert one.assignment() == {A}, "what one caller does with it is nothing to the next"
     assigned = frozenset({TopicPartition(*A), TopicPartition(*B)})
     assert one.assignment() == {A, B}
+
+
+def test_a_stop_that_hangs_is_ended_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    has_ended = threading.Event()
+
+    def note(code: int) -> None:
+        ended.append(code)
+        has_ended.set()
+
+    monkeypatch.setattr("os._exit", note)
+    worker = Worker.__new__(Worker)
+    worker.shutdown_seconds = 0.01 - faust_internals.SHUTDOWN_GRACE_SECONDS
+    worker.arm_watchdog()
+    worker.arm_watchdog()
+    assert has_ended.wait(30)
+    assert ended == [faust_internals.FORCED_EXIT_CODE]
