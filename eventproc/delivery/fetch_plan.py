@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from aiokafka.protocol.fetch import FetchRequest
@@ -53,35 +52,36 @@ class FetchPlan:
         free = {node: led for node, led in states.items() if node not in fetcher._in_flight}
         rests = {node: self._sent_at.get(node, -math.inf) + self.pace.apart / 1000 - now for node in free}
         waits = {node: seconds for node, seconds in rests.items() if seconds > 0}
-        left_out = self._look_at_records(waits, len(free)) if len(waits) < len(free) else Counter[int]()
+        holding = self._look_at_records(free, waits)
         timeout = min(waits.values()) if waits else fetcher._fetcher_timeout
         requests: list[tuple[int, FetchRequest]] = []
         for node, led in free.items():
-            if node in waits or len(led) == left_out[node]:
+            if node in waits or (node in holding and led.keys() <= fetcher._records.keys()):
                 continue
             if any(state._position is None or state._paused for state in led.values()):
                 return self._thorough(assignment)
-            requests.append((node, self._request(node, led, is_part=left_out[node] > 0)))
+            requests.append((node, self._request(node, led, is_part=node in holding)))
         self._sent_at.update((node, now) for node, _ in requests)
         return requests, {}, timeout, False, []
 
-    def _look_at_records(self, waits: dict[int, float], brokers: int) -> Counter[int]:
-        """How many partitions of each broker have something that is not taken yet, as far as that matters.
+    def _look_at_records(self, free: Collection[int], waits: dict[int, float]) -> set[int]:
+        """Which of the ``free`` brokers that do not wait have brought something that is not taken yet.
 
-        Over once each of the free ``brokers`` has one in ``waits``: there is a time to take it, in seconds.
+        Those that give time to take it, in seconds, are added to ``waits``. The last to come has the most
+        time, and is looked at first: where it is over, there may be a thousand that wait for longer.
         """
-        left_out: Counter[int] = Counter()
-        in_flight, leaders = self._fetcher._in_flight, self._leaders
-        for partition, record in self._fetcher._records.items():
-            node = leaders.get(partition)
-            if node is None or node in in_flight:
-                continue
-            left_out[node] += 1
-            if node not in waits and (seconds := record.calculate_backoff()):
-                waits[node] = seconds
-                if len(waits) == brokers:
-                    break
-        return left_out
+        holding: set[int] = set()
+        records, leaders = self._fetcher._records, self._leaders
+        unseen = {node for node in free if node not in waits}
+        for partition in reversed(records):
+            if not unseen:
+                break
+            if (node := leaders.get(partition)) in unseen:
+                unseen.remove(node)
+                holding.add(node)
+                if seconds := records[partition].calculate_backoff():
+                    waits[node] = seconds
+        return holding
 
     def _states_of(self, assignment: Any) -> dict[int, dict[TopicPartition, Any]]:
         """The partitions that each broker leads, with aiokafka's state; nothing while one has no leader."""
