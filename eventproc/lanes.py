@@ -46,6 +46,11 @@ class Lanes(Generic[T]):
     def __len__(self) -> int:
         return len(self._lanes)
 
+    @property
+    def is_all_running(self) -> bool:
+        """Whether there is nothing to take, neither now nor at a later time."""
+        return not self._ready and not self._postponed
+
     def __iter__(self) -> Iterator[Lane[T]]:
         """Every lane, in the order in which they came to be."""
         return iter(self._lanes.values())

@@ -239,6 +239,8 @@ class Engine:
     def _take(self, busy: int) -> Lane[Job] | None:
         if self._draining or self._operator_pause or not self._dead_letters.is_current:
             return None
+        if self._lanes.is_all_running and self.breaker.state is BreakerState.CLOSED:
+            return None
         now = self._clock.monotonic()
         before = self.breaker.state
         if busy >= self.breaker.limit(self._delivery.max_in_flight, now):
@@ -262,7 +264,7 @@ class Engine:
         finally:
             if task is not None:
                 self._workers.discard(task)
-        self._start()
+        self._set_timer()  # there was nothing to take a moment ago
 
     async def _attempt_safely(self, lane: Lane[Job]) -> None:
         """A bug in building or judging one event must neither lose the event nor stop its destination."""

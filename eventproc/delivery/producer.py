@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownError, UnsupportedVersionError
 from mode import Service
 
-from eventproc.delivery.aiokafka_internals import never_expire, stop_at_refusal
+from eventproc.delivery.aiokafka_internals import never_expire, partition_of, stop_at_refusal
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.records import Headers
 from settings import Settings
@@ -63,6 +63,7 @@ class RecordProducer(Service):
             acks="all",
             max_batch_size=BATCH_BYTES,
             max_request_size=self._settings.topics.max_message_bytes + 64 * 1024,
+            partitioner=partition_of,
             metadata_max_age_ms=60_000,
         )
         try:

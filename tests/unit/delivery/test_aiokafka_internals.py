@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer import sender as aiokafka_sender
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
 
-from eventproc.delivery.aiokafka_internals import stop_at_refusal
+from eventproc.delivery.aiokafka_internals import partition_of, stop_at_refusal
 
 
 class FakeBatch:
@@ -80,3 +83,15 @@ def test_aiokafka_still_makes_and_fails_batches_where_we_listen() -> None:
 
 def test_the_accumulator_still_takes_its_time_to_live_from_where_we_lift_it() -> None:
     assert "self._batch_ttl" in inspect.getsource(MessageAccumulator)
+
+
+@given(st.binary(max_size=50), st.integers(1, 20))
+def test_a_key_has_the_partition_that_every_client_gives_it(key: bytes, count: int) -> None:
+    partitions = list(range(count))
+    for _ in range(2):
+        assert partition_of(key, partitions, []) == DefaultPartitioner()(key, partitions, [])
+
+
+def test_without_a_key_a_partition_that_can_be_written_to_is_preferred() -> None:
+    assert {partition_of(None, [0, 1, 2], [2]) for _ in range(20)} == {2}
+    assert {partition_of(None, [0, 1], []) for _ in range(100)} == {0, 1}
