@@ -15,10 +15,10 @@
     and a member that has not joined yet it does not sign off; Kafka then keeps a place for it, and the others
     wait, until its session times out. Proof: tests/chaos/test_sigterm.py.
 ``end_fetches``
-    aiokafka's ``stop`` breaks off, as if itself cancelled, at a fetch that pauses because its broker is gone.
+    aiokafka's ``stop`` breaks off, as if itself cancelled, at a fetch that pauses as its broker is gone.
     Proof: tests/chaos/test_sigterm.py.
 ``partition_of``
-    aiokafka hashes a key in plain Python, 15 us for one as long as a UUID; all copies of an event have the same.
+    aiokafka hashes a key in plain Python, 15 µs for one as long as a UUID; an event's copies have the same.
 ``never_expire``, ``stop_at_refusal``
     aiokafka goes on with a partition's next batch after one has failed for good, dropped for want of a leader
     after the request time-out or refused by the broker. The sinks' replay filter takes the gap for done.
@@ -149,8 +149,8 @@ async def leave_group(consumer: AIOKafkaConsumer) -> None:
     coordinator = consumer._coordinator  # noqa: SLF001 - see the head of the module
     if not isinstance(coordinator, GroupCoordinator):
         return  # not started yet
-    await _cancelled(coordinator._coordination_task)  # noqa: SLF001
-    await coordinator._stop_heartbeat_task()  # noqa: SLF001
+    heartbeat, refresh = coordinator._heartbeat_task, coordinator._commit_refresh_task  # noqa: SLF001
+    await _cancelled(*filter(None, (coordinator._coordination_task, heartbeat, refresh)))  # noqa: SLF001
     node, member = coordinator.coordinator_id, coordinator.member_id
     if node is not None and member and coordinator._group_instance_id is None:  # noqa: SLF001
         client, request = consumer._client, LeaveGroupRequest(coordinator.group_id, member)  # noqa: SLF001
