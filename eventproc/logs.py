@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, Literal
 
 import structlog
+
+TELL_AGAIN_SECONDS: Final = 10.0
+MOST_REMEMBERED: Final = 1000
 
 
 def configure_logging(style: Literal["human", "json"]) -> None:
@@ -13,10 +19,14 @@ def configure_logging(style: Literal["human", "json"]) -> None:
 
     aiokafka says less than it could: at debug level it writes the key and value of every record, which are
     people's data, and it makes a log record for each even where nobody reads it (5 % of a worker's CPU). Its
-    connections write the user name at info level, and the password at debug.
+    connections write the user name at info level, and the password at debug. While Kafka is away it repeats
+    each trouble with every attempt, forty lines a second.
     """
     logging.getLogger("aiokafka").setLevel(logging.INFO)
     logging.getLogger("aiokafka.conn").setLevel(logging.WARNING)
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "aiokafka":
+            logging.getLogger(name).addFilter(_REPEATS)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -39,3 +49,33 @@ def _renderer(style: Literal["human", "json"]) -> list[structlog.typing.Processo
         ]
     # Time and level stand before the line already, from Faust's handler.
     return [structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True)]
+
+
+class Repeats(logging.Filter):
+    """Lets the same warning or error through every ``TELL_AGAIN_SECONDS``, and says how many it held."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._quiet_until: dict[tuple[str, str], float] = {}
+        self._held: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is told."""
+        if record.levelno < logging.WARNING:
+            return True
+        text = record.getMessage()
+        now, key = self._clock(), (record.name, text)
+        if now < self._quiet_until.get(key, 0.0):
+            self._held[key] += 1
+            return False
+        if len(self._quiet_until) >= MOST_REMEMBERED:
+            self._quiet_until.clear()
+            self._held.clear()
+        self._quiet_until[key] = now + TELL_AGAIN_SECONDS
+        if held := self._held.pop(key, 0):
+            record.msg, record.args = f"{text} (and {held} times since the last line)", None
+        return True
+
+
+_REPEATS: Final = Repeats()
