@@ -19,7 +19,7 @@ def fetcher_log() -> Iterator[logging.Logger]:
     log.filters = before
 
 
-def say(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> Callable[[int, str, object], list[str]]:
+def say(log: logging.Logger, caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
     def told(level: int, text: str, *args: object) -> list[str]:
         caplog.clear()
         log.log(level, text, *args)
