@@ -123,8 +123,7 @@ class Router(Service):
 
     def accept(self, record: InboundRecord) -> None:
         """Take one source record; never waits."""
-        progress = self._partitions.of_arrival(record.partition)
-        if progress is None or self._draining or not progress.offer(record.offset, None):
+        if self._draining or not self._partitions.offer(record.partition, record.offset, None):
             return
         self._queue.append(record)
         self._wake.set()

@@ -157,10 +157,11 @@ class PartitionProgress:
         self._offered = (point, self._changes)
         return point
 
-    def committed(self, point: CommitPoint) -> None:
-        """The broker has taken ``point``."""
+    def committed(self, point: CommitPoint) -> bool:
+        """The broker has taken ``point``; whether nothing was done since."""
         if self._offered is not None and self._offered[0] == point:
             self._committed_changes = self._offered[1]
+        return self._changes == self._committed_changes
 
     def _metadata(self, watermark: int) -> str:
         assert self._next is not None  # noqa: S101 - commit_point has looked

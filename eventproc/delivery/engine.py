@@ -117,11 +117,15 @@ class Engine:
 
     def accept(self, record: InboundRecord) -> None:
         """Take one record; never waits. Records of partitions that are not ours are left alone."""
-        progress = self._partitions.of_arrival(record.partition)
-        if progress is None or self._draining:
+        if self._draining:
             return
         origin = read_origin(record.headers)
-        if not progress.offer(record.offset, origin.source, exempt=origin.redriven is not None):
+        is_new = self._partitions.offer(
+            record.partition, record.offset, origin.source, exempt=origin.redriven is not None
+        )
+        if is_new is None:
+            return
+        if not is_new:
             self.stats.replays_skipped += 1
             self._journal.skipped(self.destination.id, Job(record, origin), "replay")
             return

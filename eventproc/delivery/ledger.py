@@ -74,7 +74,8 @@ class Ledger:
         """What to commit now, over all handlers."""
         points: dict[Partition, CommitPoint] = {}
         for handler in self._handlers.values():
-            points.update(handler.commit_points())
+            if changed := handler.commit_points():  # of a thousand most have nothing
+                points.update(changed)
         return points
 
     def committed(self, points: Mapping[Partition, CommitPoint]) -> None:
