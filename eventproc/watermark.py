@@ -29,6 +29,7 @@ import binascii
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from eventproc.identifiers import Offset
@@ -37,6 +38,7 @@ from eventproc.records import Source
 MAX_METADATA_BYTES: Final = 4096
 _MAX_RAW_BYTES: Final = MAX_METADATA_BYTES // 4 * 3
 _VERSION: Final = 1
+_SHORT: Final = {number: bytes([number]) for number in range(0x80)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +213,13 @@ def encode_metadata(
         runs += step
         previous = offset + 1
         count += 1
-    body = bytearray(_varint(base) + _varint(known_until - base) + _varint(count) + runs)
+    body = _varint(base) + _varint(known_until - base) + _varint(count) + runs
     mark_bytes = b"".join(_encode_mark(key, mark) for key, mark in marks.items()) if fits else b""
     if len(body) + len(mark_bytes) > _MAX_RAW_BYTES - 16:
         mark_bytes = b""
     body += _varint(len(marks) if mark_bytes else 0) + mark_bytes
-    checksum = binascii.crc_hqx(bytes(body), 0).to_bytes(2, "big")
-    return base64.b64encode(bytes([_VERSION]) + checksum + body).decode()
+    checksum = binascii.crc_hqx(body, 0).to_bytes(2, "big")
+    return base64.b64encode(_SHORT[_VERSION] + checksum + body).decode()
 
 
 def decode_metadata(text: str) -> _Snapshot:
@@ -254,11 +256,17 @@ def decode_metadata(text: str) -> _Snapshot:
 
 
 def _encode_mark(key: SourceKey, mark: SourceMark) -> bytes:
-    numbers = (key.topic_crc, key.partition, mark.offset, max(0, mark.timestamp_ms))
-    return b"".join(map(_varint, numbers))
+    return _encode_key(key) + _varint(mark.offset) + _varint(max(0, mark.timestamp_ms))
+
+
+@lru_cache(maxsize=1024)
+def _encode_key(key: SourceKey) -> bytes:
+    return _varint(key.topic_crc) + _varint(key.partition)
 
 
 def _varint(number: int) -> bytes:
+    if (short := _SHORT.get(number)) is not None:
+        return short
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
