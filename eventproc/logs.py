@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -26,7 +25,7 @@ def configure_logging(style: Literal["human", "json"]) -> None:
     logging.getLogger("aiokafka.conn").setLevel(logging.WARNING)
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "aiokafka":
-            logging.getLogger(name).addFilter(_REPEATS)
+            logging.getLogger(name).addFilter(REPEATS)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -52,30 +51,25 @@ def _renderer(style: Literal["human", "json"]) -> list[structlog.typing.Processo
 
 
 class Repeats(logging.Filter):
-    """Lets the same warning or error through every ``TELL_AGAIN_SECONDS``, and says how many it held."""
+    """Lets the same warning or error of a logger through once in ``TELL_AGAIN_SECONDS``."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._quiet_until: dict[tuple[str, str], float] = {}
-        self._held: Counter[tuple[str, str]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is told."""
         if record.levelno < logging.WARNING:
             return True
-        text = record.getMessage()
-        now, key = self._clock(), (record.name, text)
+        now, key = self._clock(), (record.name, record.getMessage())
         if now < self._quiet_until.get(key, 0.0):
-            self._held[key] += 1
             return False
         if len(self._quiet_until) >= MOST_REMEMBERED:
             self._quiet_until.clear()
-            self._held.clear()
         self._quiet_until[key] = now + TELL_AGAIN_SECONDS
-        if held := self._held.pop(key, 0):
-            record.msg, record.args = f"{text} (and {held} times since the last line)", None
         return True
 
 
-_REPEATS: Final = Repeats()
+REPEATS: Final = Repeats()
+"""What aiokafka's loggers share."""

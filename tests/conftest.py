@@ -10,6 +10,7 @@ from typing import TypeAlias
 import pytest
 import structlog
 
+from eventproc.logs import REPEATS
 from tests.servers.anchor_env import CALLBACK_SECRET, TEST_SEED, Names
 from tests.servers.kafka import ApacheKafka, Broker, EmbeddedBroker, missing_for_kafka
 from tests.servers.network import missing_for_namespaces
@@ -41,6 +42,8 @@ def _logging_as_by_default() -> Iterator[None]:
     structlog.reset_defaults()
     for name in ("aiokafka", "aiokafka.conn"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).removeFilter(REPEATS)
 
 
 @pytest.fixture(scope="session")
