@@ -70,12 +70,12 @@ from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.fetch_plan import in_sessions
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
+from eventproc.logs import TELL_AGAIN_SECONDS
 from eventproc.watermark import CommitPoint
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
 COMMIT_SECONDS: Final = 5.0
-TELL_AGAIN_SECONDS: Final = 10.0
 PAUSED_POLL_SECONDS: Final = 0.1
 SHUTDOWN_GRACE_SECONDS: Final = 3.0
 FORCED_EXIT_CODE: Final = 70
