@@ -18,11 +18,12 @@ from eventproc.delivery.faust_subscription import AgentTopics
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.reloader import Retired
-from eventproc.delivery.sender import Sender, read_certificates
 from eventproc.delivery.topics import declare_topics, plan_topics
 from eventproc.delivery.watchdog import lag
 from eventproc.destinations import Destination, build_destinations
 from eventproc.destinations.routes import build_routing_table
+from eventproc.http.sender import Sender
+from eventproc.http.tls import read_certificates
 from eventproc.identifiers import DestinationId
 from eventproc.reload_plan import Configuration, ReloadPlan
 from settings import Settings

@@ -42,7 +42,6 @@ from eventproc.delivery.partitions import Partition
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.reloader import Reloader
-from eventproc.delivery.sender import HttpSender, Sender
 from eventproc.delivery.shadow_sender import ShadowSender
 from eventproc.delivery.signing_key_watch import SigningKeyWatch
 from eventproc.delivery.topics import plan_topics
@@ -54,6 +53,7 @@ from eventproc.destinations.routes import build_routing_table
 from eventproc.doctor.findings import State
 from eventproc.doctor.signing_key import home_domains, judge_signing_key
 from eventproc.errors import ConfigurationError
+from eventproc.http.sender import HttpSender, Sender
 from eventproc.identifiers import DestinationId
 from eventproc.order_guard import OrderGuard
 from eventproc.reload_plan import Configuration

@@ -30,10 +30,10 @@ from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Timing, Tracer
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.request import build_body, sign
-from eventproc.delivery.sender import Sender
 from eventproc.delivery.stats import DestinationStats
 from eventproc.delivery.tried import Tried
 from eventproc.destinations import Destination
+from eventproc.http.sender import Sender
 from eventproc.lanes import Lane, Lanes
 from eventproc.order_guard import Instant, OrderGuard
 from eventproc.outcomes import Delivered, Failed, Outcome, Rejected, Unbuildable, judge

@@ -15,10 +15,10 @@ from eventproc.delivery.bounded_kafka import (
 )
 from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.request import build_body, sign
-from eventproc.delivery.sender import HttpSender
 from eventproc.destinations import Destination
 from eventproc.errors import EventprocError
 from eventproc.example_events import Example
+from eventproc.http.sender import HttpSender
 from eventproc.identifiers import EventId
 from eventproc.outcomes import NoResponse, Outcome, Response, Unbuildable, judge
 from eventproc.records import Origin

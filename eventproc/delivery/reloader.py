@@ -18,8 +18,8 @@ import structlog
 from aiokafka.errors import KafkaError
 from mode import Service
 
-from eventproc.delivery.sender import Sender
 from eventproc.errors import ConfigurationError, EventprocError
+from eventproc.http.sender import Sender
 from eventproc.reload_plan import Configuration, ReloadPlan, certificate_files, plan_reload
 from settings import Settings, SettingsError
 from settings.diff import compare

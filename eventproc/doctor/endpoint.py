@@ -19,14 +19,14 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from eventproc.delivery.egress import EgressPolicy, guarded_connector
 from eventproc.delivery.example_sender import Answer
-
-# The very context that events are sent with: another could find what does not hold for them.
-from eventproc.delivery.sender import ssl_context_of
 from eventproc.destinations import Destination
 from eventproc.doctor.certificate import describe_certificate, judge_certificate
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
+from eventproc.http.egress import EgressPolicy, guarded_connector
+
+# The very context that events are sent with: another could find what does not hold for them.
+from eventproc.http.tls import ssl_context_of
 from eventproc.outcomes import Delivered, Rejected
 from settings.delivery import DeliverySettings
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from eventproc.delivery.egress import EgressPolicy, guarded_connector
-from eventproc.delivery.sender import ssl_context_of
 from eventproc.destinations import TlsOptions
+from eventproc.http.egress import EgressPolicy, guarded_connector
+from eventproc.http.tls import ssl_context_of
 from eventproc.stellar_toml import MAX_BYTES, PATH, StellarToml, StellarTomlError, parse_stellar_toml
 
 _REDIRECTS: Final = 3

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 import aiohttp
 import pytest
 
-from eventproc.delivery.sender import HttpSender
 from eventproc.destinations import Endpoint
+from eventproc.http.sender import HttpSender
 from eventproc.outcomes import NoResponse, Response
 from settings import load_settings
 from tests.servers.raw import RawServer

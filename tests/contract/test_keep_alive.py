@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from eventproc.delivery.keep_alive import LEAST_SECONDS
-from eventproc.delivery.sender import HttpSender
 from eventproc.destinations import Endpoint
+from eventproc.http.keep_alive import LEAST_SECONDS
+from eventproc.http.sender import HttpSender
 from eventproc.outcomes import Response
 from settings import load_settings
 from tests.servers.ports import LOOPBACK

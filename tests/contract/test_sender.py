@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from eventproc.delivery.sender import HttpSender, Sender
 from eventproc.destinations import Endpoint
+from eventproc.http.sender import HttpSender, Sender
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings import load_settings
 from tests.fakes.sender import FakeSender

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from eventproc.delivery.sender import HttpSender
 from eventproc.destinations import build_destinations
 from eventproc.destinations.business_server import DESTINATION_ID
+from eventproc.http.sender import HttpSender
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings import load_settings
 from tests.servers.certificates import Authority

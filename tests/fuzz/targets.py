@@ -19,12 +19,12 @@ import orjson
 
 from eventproc import journal_entries
 from eventproc.customer_index import CustomerIndex
-from eventproc.delivery.egress import EgressPolicy
 from eventproc.delivery.java_keystore import JavaKeyStoreError, read_java_key_store
 from eventproc.destinations import build_destinations
 from eventproc.destinations.routes import build_routing_table
 from eventproc.errors import PayloadError, StrkeyError
 from eventproc.events import MAX_DEPTH, Event, Unreadable, decode
+from eventproc.http.egress import EgressPolicy
 from eventproc.order_guard import instant, updated_at
 from eventproc.outcomes import Response, judge, retry_after_seconds
 from eventproc.payloads import Sep, business_server_body, client_body

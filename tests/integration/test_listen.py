@@ -21,8 +21,8 @@ from click.testing import CliRunner
 
 from eventproc.auth import ApiKeyAuth, JwtAuth, StellarSignature
 from eventproc.cli.main import main
-from eventproc.delivery.sender import HttpSender
 from eventproc.destinations import Endpoint
+from eventproc.http.sender import HttpSender
 from eventproc.outcomes import Response
 from eventproc.shadow.capture import read_capture
 from settings import load_settings

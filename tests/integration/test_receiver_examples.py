@@ -17,8 +17,8 @@ import pytest
 from aiohttp import web
 
 from eventproc.auth.stellar_signature import StellarSignature
-from eventproc.delivery.sender import HttpSender
 from eventproc.destinations import Endpoint
+from eventproc.http.sender import HttpSender
 from eventproc.outcomes import Response
 from eventproc.receiver import CallbackVerifier
 from settings import load_settings

@@ -22,7 +22,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from eventproc.delivery.aiohttp_internals import own_connections
+from eventproc.http.aiohttp_internals import own_connections
 from settings.delivery import DeliverySettings
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address

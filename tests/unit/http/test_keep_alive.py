@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventproc.delivery.keep_alive import LONGEST_SECONDS, REMEMBERED_SECONDS, KeepAlive
+from eventproc.http.keep_alive import LONGEST_SECONDS, REMEMBERED_SECONDS, KeepAlive
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@
     And it opens one at once where none is idle, though most are a moment later: two events for each of 1,000
     destinations opened 1,000 connections, each dearer than a delivery. Here up to ``PATIENCE`` requests in a
     row wait for that moment, and no more of them: many at once need connections of their own.
-    Proof: tests/unit/delivery/test_aiohttp_internals.py, tests/contract/test_sender.py.
+    Proof: tests/unit/http/test_aiohttp_internals.py, tests/contract/test_sender.py.
 
 ``BoundedHandler``
     aiohttp bounds lines and their number, and nothing of what it passes over: interim (1xx) responses, empty
@@ -42,7 +42,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_writer import _serialize_headers
 from yarl import URL
 
-from eventproc.delivery.keep_alive import KeepAlive
+from eventproc.http.keep_alive import KeepAlive
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from eventproc.delivery.aiohttp_internals import PATIENCE, PreparedPost, own_connections
+from eventproc.http.aiohttp_internals import PATIENCE, PreparedPost, own_connections
 from tests.servers.ports import LOOPBACK
 from tests.servers.request_bytes import read_request
 from tests.servers.waiting import wait_until

@@ -15,9 +15,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventproc.delivery.egress import EgressPolicy, ForbiddenAddressError, GuardedResolver, IpNetwork
-from eventproc.delivery.sender import HttpSender
 from eventproc.destinations import Endpoint
+from eventproc.http.egress import EgressPolicy, ForbiddenAddressError, GuardedResolver, IpNetwork
+from eventproc.http.sender import HttpSender
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings import load_settings
 from tests.servers.ports import LOOPBACK, free_port
