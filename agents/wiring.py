@@ -103,6 +103,13 @@ class EventprocApp(App):
         consumer, assigned = self._consumer, self._consumer.assignment()
         return lambda partition: consumer.highwater(partition) if partition in assigned else None
 
+    def readable_end(self) -> Callable[[Partition], int | None]:
+        """Up to where an assigned partition can be read; before its end while a transaction is open."""
+        if self._consumer is None:
+            return lambda _partition: None
+        consumer, assigned = self._consumer, self._consumer.assignment()
+        return lambda partition: consumer.readable_end(partition) if partition in assigned else None
+
     async def on_start(self) -> None:
         """Faust's own start, then producer, directory, router, in this order."""
         await super().on_start()
@@ -128,6 +135,7 @@ def create_app(settings: Settings) -> EventprocApp:
         ledger=ledger,
         tap=tap,
         fetch_max_wait_ms=settings.consumer.fetch_max_wait_milliseconds,
+        isolation_level=settings.consumer.isolation_level,
     )
 
     producer = RecordProducer(settings, ordered_topics)
@@ -311,13 +319,13 @@ async def _ask_anchor(settings: Settings, at: datetime) -> list[str]:
 
 def _pulses(app: EventprocApp, router: Router, engines: dict[DestinationId, Engine]) -> Iterator[Pulse]:
     """Everything in a worker that has to get on."""
-    highwater = app.highwater()
+    end = app.readable_end()
     yield Pulse("router", sum(p.watermark or 0 for p in router.partitions.values()), router.outstanding > 0)
-    yield reading_pulse("source", router.partitions, highwater, is_paused=router.is_holding_back)
+    yield reading_pulse("source", router.partitions, end, is_paused=router.is_holding_back)
     for engine in engines.values():
         yield engine_pulse(engine)
         name = engine.destination.id
-        yield reading_pulse(name, engine.partitions, highwater, is_paused=engine.is_holding_back)
+        yield reading_pulse(name, engine.partitions, end, is_paused=engine.is_holding_back)
 
 
 def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:

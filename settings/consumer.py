@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.fields import Seconds, Section, Text
+from settings.fields import LowerCase, Seconds, Section, Text
+
+IsolationLevel = Literal["read_committed", "read_uncommitted"]
 
 
 class ConsumerSettings(Section):
     """``consumer.*``."""
 
+    isolation_level: Annotated[IsolationLevel, LowerCase]
     session_timeout_seconds: Seconds
     heartbeat_interval_seconds: Seconds
     # One poll must stay far below Faust's stream buffer of 4096, or a full stream stops all others.

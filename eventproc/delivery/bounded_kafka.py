@@ -76,7 +76,11 @@ async def consumer_client(settings: Settings, **options: Any) -> AsyncIterator[A
         **connection_options(settings),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        **{"max_partition_fetch_bytes": settings.topics.max_message_bytes} | options,
+        **{
+            "max_partition_fetch_bytes": settings.topics.max_message_bytes,
+            "isolation_level": settings.consumer.isolation_level,
+        }
+        | options,
     )
     try:
         await _connect(settings, consumer.start())
@@ -158,8 +162,22 @@ async def describe_group(admin: AIOKafkaAdminClient, group: str) -> Any:
         await asyncio.sleep(RETRY_SECONDS)
 
 
+@contextlib.asynccontextmanager
+async def span_client(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A ``consumer_client`` for which a partition ends after its last record, committed or not.
+
+    For progress: a committed offset can lie beyond the first transaction that is still open, and what is
+    behind that waits to be delivered.
+    """
+    async with consumer_client(settings, isolation_level="read_uncommitted", **options) as consumer:
+        yield consumer
+
+
 async def whole_spans(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Spans:
-    """From where each partition begins to where it ends now."""
+    """From where each partition begins to where it ends now.
+
+    For a consumer of committed records that is before the first transaction that is still open.
+    """
     if not partitions:
         return {}
     begins = await within(ANSWER_SECONDS, consumer.beginning_offsets(partitions))

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from eventproc.delivery.bounded_kafka import (
     ANSWER_SECONDS,
     POLL_MS,
+    Spans,
     admin_client,
     all_partitions,
     as_unavailable,
@@ -20,6 +21,7 @@ from eventproc.delivery.bounded_kafka import (
     consumer_client,
     describe_group,
     remaining_of,
+    span_client,
     whole_spans,
     within,
 )
@@ -49,11 +51,13 @@ async def read_status(settings: Settings, topics: Mapping[DestinationId, str]) -
             by_topic = await all_partitions(admin)
             wanted = [one for name in [source, *topics.values()] for one in by_topic.get(name, [])]
             committed = await committed_offsets(admin, settings.topics.consumer_group, wanted)
-        async with consumer_client(settings, max_partition_fetch_bytes=FETCH_BYTES) as consumer:
+        async with span_client(settings, max_partition_fetch_bytes=FETCH_BYTES) as consumer:
             spans = await whole_spans(consumer, wanted)
             left = {one: remaining_of(one, spans, committed) for one in wanted}
             places = {one: rest.first_offset for one, rest in left.items() if rest.first_offset is not None}
-            oldest = await _published_at(consumer, {p: o for p, o in places.items() if p.topic != source})
+            oldest = await _published_at(
+                consumer, {p: (o, spans[p][1]) for p, o in places.items() if p.topic != source}
+            )
             # The embedded broker reports where its last batch starts; a fetch tells the end.
             spans = {one: (begin, max(end, _highwater(consumer, one))) for one, (begin, end) in spans.items()}
         left = {one: remaining_of(one, spans, committed) for one in wanted}
@@ -82,23 +86,31 @@ async def read_status(settings: Settings, topics: Mapping[DestinationId, str]) -
     )
 
 
-async def _published_at(
-    consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int]
-) -> dict[TopicPartition, int]:
-    """When the record at each place was published in the source, in ms since the epoch."""
-    if not places:
+async def _published_at(consumer: AIOKafkaConsumer, spans: Spans) -> dict[TopicPartition, int]:
+    """When the first record of each span was published in the source, in ms since the epoch.
+
+    A span may hold none: offsets of transaction markers, and of what was deleted.
+    """
+    if not spans:
         return {}
-    consumer.assign(list(places))
-    for one, offset in places.items():
+    consumer.assign(list(spans))
+    for one, (offset, _) in spans.items():
         consumer.seek(one, offset)
     found: dict[TopicPartition, int] = {}
+    left = set(spans)
 
     async def read() -> None:
-        while left := [one for one in places if one not in found]:
+        nonlocal left
+        while left:
             for one, records in (await consumer.getmany(*left, timeout_ms=POLL_MS)).items():
                 source = read_origin(records[0].headers).source
                 found[one] = records[0].timestamp if source is None else source.timestamp_ms
                 consumer.pause(one)
+            left = {
+                one
+                for one in left
+                if one not in found and await consumer.position(one) < max(spans[one][1], spans[one][0] + 1)
+            }
 
     await within(ANSWER_SECONDS, read())
     return found

@@ -19,7 +19,8 @@
 ``ConsumerThread._create_worker_consumer``
     Faust lets a fetch wait 1.5 s at the broker. aiokafka leaves a partition that is not read to its end out
     of the one fetch it has open, so a record then waits as long as the fetch: 1.3 s, and 0.02 s at 20 ms.
-    With many partitions ``fetch_pace.py`` sets the pace, in ``_seek_to_committed``.
+    With many partitions ``fetch_pace.py`` sets the pace, in ``_seek_to_committed``. And Faust reads committed
+    records only when it writes in transactions itself. Proof: tests/integration/test_gaps.py.
 ``ConsumerThread.assignment``
     Faust makes a set of its own type at each call, 1 ms for 1,000 partitions, 30 times a second.
 ``Consumer.getmany``, ``BatchSchema``
@@ -72,6 +73,7 @@ from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.logs import TELL_AGAIN_SECONDS
 from eventproc.watermark import CommitPoint
+from settings.consumer import IsolationLevel
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
@@ -112,6 +114,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
+        consumer._isolation_level = transport.isolation_level  # noqa: SLF001 - Faust's is for its own transactions
         return consumer
 
     def close(self) -> None:
@@ -263,6 +266,13 @@ class Consumer(driver.Consumer):
         await super().perform_seek()
         self.ledger.assigned(self.positions, self.app.consumer_generation_id)
 
+    def readable_end(self, tp: TP) -> int | None:
+        """Up to where this assigned partition could be read at the last fetch; None before the first."""
+        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - Faust has the end alone
+        end: int | None = consumer.highwater(tp)
+        stable: int | None = consumer.last_stable_offset(tp)
+        return end if stable is None or stable < 0 else stable
+
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:  # noqa: ARG002 - Faust's signature
         self._acked.clear()
         self._acked_index.clear()
@@ -324,11 +334,18 @@ class Transport(driver.Transport):
     Consumer = Consumer
 
     def __init__(
-        self, *args: Any, ledger: Ledger, tap: PartitionTap, fetch_max_wait_ms: int, **kwargs: Any
+        self,
+        *args: Any,
+        ledger: Ledger,
+        tap: PartitionTap,
+        fetch_max_wait_ms: int,
+        isolation_level: IsolationLevel,
+        **kwargs: Any,
     ) -> None:
         self.ledger = ledger
         self.tap = tap
         self.fetch_max_wait_ms = fetch_max_wait_ms
+        self.isolation_level = isolation_level
         super().__init__(*args, **kwargs)
 
 

@@ -19,8 +19,8 @@ from eventproc.delivery.bounded_kafka import (
     all_partitions,
     as_unavailable,
     committed_offsets,
-    consumer_client,
     remaining_of,
+    span_client,
     whole_spans,
 )
 from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
@@ -64,7 +64,7 @@ async def _read(settings: Settings, configured: Collection[str]) -> list[LeftBeh
             committed = await committed_offsets(admin, settings.topics.consumer_group, partitions)
         if not left:
             return []
-        async with consumer_client(settings) as consumer:
+        async with span_client(settings) as consumer:
             spans = await whole_spans(consumer, partitions)
     found = [_left_behind(name, by_topic[name], spans, committed) for name in left]
     return [one for one in found if one.waiting]

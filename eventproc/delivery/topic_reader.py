@@ -16,6 +16,7 @@ def topic_reader(settings: Settings, topic: str) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=settings.topics.max_message_bytes,
+        isolation_level=settings.consumer.isolation_level,
     )
 
 

@@ -100,7 +100,7 @@ def lag(partitions: Mapping[Partition, PartitionProgress], highwater: Callable[[
 def reading_pulse(
     name: str,
     partitions: Mapping[Partition, PartitionProgress],
-    highwater: Callable[[Any], int | None],
+    readable_end: Callable[[Any], int | None],
     *,
     is_paused: bool,
 ) -> Pulse:
@@ -108,7 +108,7 @@ def reading_pulse(
     unread = sum(
         1
         for partition, progress in partitions.items()
-        if progress.next_offset is not None and (highwater(partition) or 0) > progress.next_offset
+        if progress.next_offset is not None and (readable_end(partition) or 0) > progress.next_offset
     )
     done = sum(progress.next_offset or 0 for progress in partitions.values())
     return Pulse(f"reading {name}", done, unread > 0 and not is_paused)

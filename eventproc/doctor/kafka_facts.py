@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError, for_code
 from eventproc.delivery.bounded_kafka import (
     admin_client,
     committed_offsets,
-    consumer_client,
     describe_group,
+    span_client,
     whole_spans,
     within,
 )
@@ -213,7 +213,7 @@ async def _positions(
 ) -> Mapping[TopicPartition, Position]:
     async with admin_client(settings) as admin:
         committed = await committed_offsets(admin, settings.topics.consumer_group, partitions)
-    async with consumer_client(settings) as consumer:
+    async with span_client(settings) as consumer:
         spans = await whole_spans(consumer, partitions)
     return {
         one: Position(*spans[one], committed[one][0] if one in committed else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -110,6 +111,27 @@ async def publish(bootstrap: str, topic: str, records: Iterable[Record]) -> list
         replace(record, partition=written.partition, offset=written.offset)
         for (record, _), written in zip(sent, done, strict=True)
     ]
+
+
+@asynccontextmanager
+async def transaction(
+    bootstrap: str, topic: str, records: Iterable[Record]
+) -> AsyncIterator[AIOKafkaProducer]:
+    """A transaction that is open, with these records written; the caller ends it."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, transactional_id=f"tests-{uuid.uuid4()}", linger_ms=0
+    )
+    await asyncio.wait_for(producer.start(), _TIMEOUT_SECONDS)
+    try:
+        await producer.begin_transaction()
+        for record in records:
+            sent = producer.send_and_wait(
+                topic, value=record.value, key=record.key, partition=record.partition
+            )
+            await asyncio.wait_for(sent, _TIMEOUT_SECONDS)
+        yield producer
+    finally:
+        await producer.stop()
 
 
 async def read_all(bootstrap: str, topic: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> list[Record]:

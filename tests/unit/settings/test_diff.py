@@ -46,6 +46,7 @@ NEEDS_RESTART = {
     "tracing.enabled",
     "tracing.endpoint",
     "tracing.sample_ratio",
+    "consumer.isolation_level",
     "consumer.session_timeout_seconds",
     "consumer.heartbeat_interval_seconds",
     "consumer.max_poll_records",

@@ -91,6 +91,12 @@ WRONG_VALUES = [
     ("timeline.retention_hours", "0", "'0' is too small", "1 or more"),
     ("timeline.partitions", "0", "'0' is too small", "1 or more"),
     ("timeline.flush_seconds", "0", "'0' is too small", "more than 0"),
+    (
+        "consumer.isolation_level",
+        "serializable",
+        "'serializable' is not known",
+        "one of read_committed, read_",
+    ),
     ("consumer.session_timeout_seconds", "0", "'0' is too small", "more than 0"),
     ("consumer.heartbeat_interval_seconds", "0", "'0' is too small", "more than 0"),
     ("consumer.max_poll_records", "501", "'501' is too large", "500 or less"),

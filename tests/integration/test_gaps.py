@@ -1,0 +1,59 @@
+"""Transactions, offsets without a record, and partitions that lost records, on Apache Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import aiohttp
+
+from tests.conftest import StartWorker
+from tests.fakes.records import event_value
+from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.kafka import ApacheKafka
+from tests.servers.kafka_client import Record, transaction
+from tests.servers.receiver import Receiver
+from tests.servers.worker import WorkerProcess
+
+SECONDS = 60
+
+
+def events(*ids: str) -> list[Record]:
+    return [Record(event_value(id_, f"t-{id_}"), key=id_.encode(), partition=0) for id_ in ids]
+
+
+async def aborted(broker: ApacheKafka, topic: str, records: Iterable[Record]) -> None:
+    async with transaction(broker.bootstrap, topic, records) as producer:
+        await producer.abort_transaction()
+
+
+async def received(server: Receiver, *ids: str) -> None:
+    await server.wait_until(lambda: set(ids) <= set(server.event_ids()), SECONDS)
+
+
+async def metric(worker: WorkerProcess, name: str) -> float:
+    async with aiohttp.ClientSession() as session, session.get(f"{worker.url}/metrics") as page:
+        lines = (await page.text()).splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((name + " ", name + "{")))
+
+
+async def test_what_is_not_committed_is_not_delivered_and_not_in_the_way(
+    apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker, business_server: Receiver
+) -> None:
+    broker, source = apache_kafka, names.source
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names)
+    await broker.create_topics({source: 1})
+    await aborted(broker, source, events("aborted-1"))
+    await broker.publish(source, events("plain-1"))
+    worker = await start_worker(env)
+    await received(business_server, "plain-1")
+    async with transaction(broker.bootstrap, source, events("committed-1", "committed-2")) as open_one:
+        await broker.publish(source, events("plain-2"))
+        await aborted(broker, source, events("aborted-2"))
+        assert set(business_server.event_ids()) == {"plain-1"}, "it waits for the transaction before it"
+        await open_one.commit_transaction()
+    await received(business_server, "committed-1", "committed-2", "plain-2")
+    await aborted(broker, source, events("aborted-3"))
+    await broker.publish(source, events("plain-3"))
+    await received(business_server, "plain-3")
+    assert len(business_server.event_ids()) == 5
+    assert "record.invalid" not in worker.log_text()
