@@ -27,8 +27,9 @@ from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.descriptors import raise_descriptor_limit
 from eventproc.delivery.engine import Engine, EngineParts
-from eventproc.delivery.faust_internals import BatchSchema, PartitionTap, Transport, Worker
+from eventproc.delivery.faust_internals import BatchSchema, PartitionTap, Transport
 from eventproc.delivery.faust_subscription import AgentTopics, App
+from eventproc.delivery.faust_worker import Worker
 from eventproc.delivery.garbage import settle
 from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds

@@ -42,15 +42,11 @@
 ``Consumer.commit_at_last``, ``Consumer.on_stop``
     With the broker gone each commit of a stop took its whole bound, one after the other, and the watchdog
     came first. Proof: tests/chaos/test_sigterm.py, whose broker is gone.
-``Worker``
-    SIGTERM must end the worker; broker, port and switch are looked at before anything starts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
@@ -62,7 +58,6 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
-from faust.worker import Worker as FaustWorker
 from mode import Service
 
 from eventproc.delivery.aiokafka_internals import end_fetches, leave_group
@@ -79,8 +74,6 @@ log = structlog.stdlib.get_logger("eventproc.delivery")
 
 COMMIT_SECONDS: Final = 5.0
 PAUSED_POLL_SECONDS: Final = 0.1
-SHUTDOWN_GRACE_SECONDS: Final = 3.0
-FORCED_EXIT_CODE: Final = 70
 
 
 class PartitionTap:
@@ -349,37 +342,6 @@ class Transport(driver.Transport):
         super().__init__(*args, **kwargs)
 
 
-class Worker(FaustWorker):
-    """Faust's worker, with a look before the start and an end that comes for certain."""
-
-    shutdown_seconds: float = 30.0
-    _watchdog: threading.Timer | None = None
-
-    def execute_from_commandline(self) -> None:
-        """Run the preflight, whose errors are for people to read, then start."""
-        self.loop.run_until_complete(self.preflight())
-        super().execute_from_commandline()
-
-    async def preflight(self) -> None:
-        """What must be right before anything starts; raises SystemExit when it is not."""
-
-    def _on_sigterm(self) -> None:
-        self.arm_watchdog()
-        super()._on_sigterm()
-
-    def _on_sigint(self) -> None:
-        self.arm_watchdog()
-        super()._on_sigint()
-
-    def arm_watchdog(self) -> None:
-        """From now on the process ends within the bound, whatever hangs."""
-        if self._watchdog is None:
-            seconds = self.shutdown_seconds + SHUTDOWN_GRACE_SECONDS
-            self._watchdog = threading.Timer(seconds, _exit_hard, [seconds])
-            self._watchdog.daemon = True
-            self._watchdog.start()
-
-
 def _poll_message(poll: TP, number: int, part: list[tuple[TP, list[Any]]], generation: int) -> Message:
     return ConsumerMessage(
         poll.topic,
@@ -396,8 +358,3 @@ def _poll_message(poll: TP, number: int, part: list[tuple[TP, list[Any]]], gener
         poll,
         generation_id=generation,
     )
-
-
-def _exit_hard(seconds: float) -> None:
-    log.error("worker.forced_exit", seconds=seconds)
-    os._exit(FORCED_EXIT_CODE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from eventproc.delivery import faust_internals
-from eventproc.delivery.faust_internals import Consumer, ConsumerThread, PartitionTap, Worker
+from eventproc.delivery.faust_internals import Consumer, ConsumerThread, PartitionTap
 from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.identifiers import Offset
 from eventproc.watermark import CommitPoint
@@ -207,20 +206,3 @@ def test_an_assignment_is_converted_once_and_its_successor_seen() -> None:
     assert one.assignment() == {A}, "what one caller does with it is nothing to the next"
     assigned = frozenset({TopicPartition(*A), TopicPartition(*B)})
     assert one.assignment() == {A, B}
-
-
-def test_a_stop_that_hangs_is_ended_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[int] = []
-    has_ended = threading.Event()
-
-    def note(code: int) -> None:
-        ended.append(code)
-        has_ended.set()
-
-    monkeypatch.setattr("os._exit", note)
-    worker = Worker.__new__(Worker)
-    worker.shutdown_seconds = 0.01 - faust_internals.SHUTDOWN_GRACE_SECONDS
-    worker.arm_watchdog()
-    worker.arm_watchdog()
-    assert has_ended.wait(30)
-    assert ended == [faust_internals.FORCED_EXIT_CODE]
