@@ -18,6 +18,7 @@ from eventproc.delivery.faust_subscription import AgentTopics
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.reloader import Retired
+from eventproc.delivery.topic_limits import read_topic_limits
 from eventproc.delivery.topics import declare_topics, plan_topics
 from eventproc.delivery.watchdog import lag
 from eventproc.destinations import Destination, build_destinations
@@ -25,6 +26,7 @@ from eventproc.destinations.routes import build_routing_table
 from eventproc.http.sender import Sender
 from eventproc.http.tls import read_certificates
 from eventproc.identifiers import DestinationId
+from eventproc.record_limits import RecordLimits
 from eventproc.reload_plan import Configuration, ReloadPlan
 from settings import Settings
 
@@ -49,21 +51,24 @@ class LiveConfiguration:
         make_engine: an engine of a destination that comes.
         make_sender: a sender of a destination that changes.
         producer: has to know the topics.
+        limits: likewise.
         read: the topics that the sinks' agent reads.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - parts of one worker
         self,
         app: Any,
         make_engine: Callable[[Settings, Destination], Engine],
         make_sender: Callable[[Settings, Destination], Sender],
         producer: RecordProducer,
+        limits: RecordLimits,
         read: AgentTopics,
     ) -> None:
         self._app = app
         self._make_engine = make_engine
         self._make_sender = make_sender
         self._producer = producer
+        self._limits = limits
         self._read = read
 
     async def apply(self, new: Configuration, plan: ReloadPlan) -> list[Retired]:
@@ -90,6 +95,7 @@ class LiveConfiguration:
             return
         with as_unavailable(new.settings):
             await within(ANSWER_SECONDS, declare_topics(new.settings, plan_topics(new.settings, topics)))
+            self._limits.learn(await read_topic_limits(new.settings, topics))
             for topic in topics:
                 await within(ANSWER_SECONDS, self._producer.add_ordered_topic(topic))
 

@@ -27,15 +27,16 @@ from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.producer import RecordProducer
 from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId
+from eventproc.invalid_copy import invalid_copy
 from eventproc.payloads.platform_event import iso_timestamp
 from eventproc.payloads.spans import transaction_span
+from eventproc.record_limits import RecordLimits, record_bytes, room_needed
 from eventproc.records import (
     TRACEPARENT,
     Headers,
     Source,
     destination_key,
     internal_headers,
-    source_headers,
 )
 from eventproc.routing import ClientMatch, Route, RoutingTable
 from eventproc.watermark import CommitPoint
@@ -43,8 +44,6 @@ from eventproc.watermark import CommitPoint
 log = structlog.stdlib.get_logger("eventproc.router")
 
 MAX_OUTSTANDING: Final = 4000
-INVALID_REASON: Final = "invalid-reason"
-INVALID_DETAIL: Final = "invalid-detail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class Router(Service):
         directory: CustomerDirectory,
         flow: FlowControl,
         *,
-        max_record_bytes: int,
+        limits: RecordLimits,
         journal: Journal = NO_JOURNAL,
         tracer: Tracer | None = None,
         **kwargs: Any,
@@ -101,7 +100,7 @@ class Router(Service):
         self._topics = topics
         self._producer = producer
         self._directory = directory
-        self._max_record_bytes = max_record_bytes
+        self._limits = limits
         self._journal = journal
         self._tracer = tracer
         self._partitions = AssignedPartitions()
@@ -203,8 +202,8 @@ class Router(Service):
     def _copies(self, record: InboundRecord) -> Iterable[tuple[str, bytes | None, bytes | None, Headers]]:
         """Every record to write for one source record: topic, key, value, headers."""
         source = Source(record.partition[0], record.partition[1], record.offset, record.timestamp_ms)
-        if record.value is not None and len(record.value) > self._max_record_bytes:
-            yield self._invalid(record, source, "too-large", f"{len(record.value)} bytes", with_value=False)
+        if record.value is not None and len(record.value) > self._limits.value_bytes:
+            yield self._invalid(record, source, "too-large", f"{len(record.value)} bytes")
             return
         event = decode(record.value)
         if isinstance(event, Unreadable):
@@ -220,25 +219,49 @@ class Router(Service):
             traceparent = self._tracer.routing(event, source, route, traceparent)
         headers = internal_headers(event, source, traceparent, transaction_span(event))
         key = event.lane_key.encode("utf-8", "replace")
+        room = room_needed(key, record.value, headers, event.id)
+        too_small: dict[str, str] = {}
         yield from self._learned(route, index)
         for customer in route.contested:
             log.warning("customer.contested", customer=customer, event_id=event.id, lane=event.lane_key)
         for destination in route.destinations:
-            self.stats.copies += 1
-            yield self._topics.by_destination[destination], key, record.value, headers
+            topic = self._topics.by_destination[destination]
+            if self._takes(topic, room):
+                self.stats.copies += 1
+                yield topic, key, record.value, headers
+            else:
+                too_small[destination] = topic
         if route.misfit is not None:
             yield self._invalid(record, source, "not-in-its-sep", route.misfit)
         for client in route.unbuildable:
-            yield self._unbuildable(event, client, record, headers)
+            if self._takes(self._topics.dead_letter, room):
+                yield self._unbuildable(event, client, record, headers)
+            else:
+                too_small[f"client.{client}"] = self._topics.dead_letter
+        if too_small:
+            yield self._invalid(record, source, "copy-too-large", self._why_too_small(too_small, room))
+
+    def _takes(self, topic: str, room: int) -> bool:
+        """Whether a copy fits, also as the dead letter that it may become."""
+        return room <= min(self._limits.of(topic), self._limits.of(self._topics.dead_letter))
+
+    def _why_too_small(self, topics: dict[str, str], room: int) -> str:
+        limit = min(self._limits.of(topic) for topic in (*topics.values(), self._topics.dead_letter))
+        return f"needs {room} bytes of at most {limit}; not delivered to {', '.join(topics)}"
 
     def _learned(
         self, route: Route, index: CustomerIndex
     ) -> Iterable[tuple[str, bytes | None, bytes | None, Headers]]:
+        topic = self._topics.customers
         for customer in route.learned:
-            yield self._topics.customers, customer.encode("utf-8", "replace"), index.entry(customer), []
+            key, value = customer.encode("utf-8", "replace"), index.entry(customer)
+            if record_bytes(key, value, []) <= self._limits.of(topic):
+                yield topic, key, value, []
+            else:
+                log.warning("customer.not_kept", customer=customer[:100], bytes=len(key) + len(value))
 
     def _invalid(
-        self, record: InboundRecord, source: Source, reason: str, detail: str, *, with_value: bool = True
+        self, record: InboundRecord, source: Source, reason: str, detail: str
     ) -> tuple[str, bytes | None, bytes | None, Headers]:
         self.stats.invalid += 1
         self._journal.invalid(record.key, source, reason, detail)
@@ -250,13 +273,17 @@ class Router(Service):
             reason=reason,
             detail=detail,
         )
-        headers = [
-            *record.headers,
-            *source_headers(source),
-            (INVALID_REASON, reason.encode()),
-            (INVALID_DETAIL, detail.encode("utf-8", "replace")),
-        ]
-        return self._topics.invalid, record.key, record.value if with_value else None, headers
+        limit = self._limits.of(self._topics.invalid)
+        copy = invalid_copy(
+            record.key,
+            record.value,
+            record.headers,
+            source=source,
+            reason=reason,
+            detail=detail,
+            limit=limit,
+        )
+        return self._topics.invalid, copy.key, copy.value, copy.headers
 
     def _unbuildable(
         self, event: Event, client: str, record: InboundRecord, headers: Headers

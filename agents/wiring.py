@@ -45,6 +45,7 @@ from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.reloader import Reloader
 from eventproc.delivery.shadow_sender import ShadowSender
 from eventproc.delivery.signing_key_watch import SigningKeyWatch
+from eventproc.delivery.topic_limits import read_topic_limits
 from eventproc.delivery.topics import plan_topics
 from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
 from eventproc.destinations import Destination, build_destinations
@@ -57,6 +58,7 @@ from eventproc.errors import ConfigurationError
 from eventproc.http.sender import HttpSender, Sender
 from eventproc.identifiers import DestinationId
 from eventproc.order_guard import OrderGuard
+from eventproc.record_limits import RecordLimits
 from eventproc.reload_plan import Configuration
 from eventproc.tracing_extra import missing_extra
 from settings import Settings, load_settings
@@ -129,7 +131,8 @@ def create_app(settings: Settings) -> EventprocApp:
     ledger, tap = Ledger(), PartitionTap()
     destinations = build_destinations(settings)
     ordered_topics = frozenset(destination.topic for destination in destinations.values())
-    app = _faust_app(settings, ordered_topics)
+    limits = RecordLimits(settings.topics.max_message_bytes)
+    app = _faust_app(settings, ordered_topics, limits)
     app.transport = Transport(
         app.conf.broker_consumer,
         app,
@@ -139,7 +142,7 @@ def create_app(settings: Settings) -> EventprocApp:
         isolation_level=settings.consumer.isolation_level,
     )
 
-    producer = RecordProducer(settings, ordered_topics)
+    producer = RecordProducer(settings, ordered_topics, limits)
     directory = CustomerDirectory(settings, settings.topics.customers)
     held = _held_lanes(settings)
     writer = JournalWriter(settings, producer) if settings.timeline.enabled else None
@@ -147,7 +150,7 @@ def create_app(settings: Settings) -> EventprocApp:
     tracing = _tracing(settings, journal)
     make_sender = partial(_make_sender, producer)
     make_engine = _engine_maker(
-        settings, producer, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing
+        settings, producer, limits, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing
     )
     engines = {id_: make_engine(settings, destination) for id_, destination in destinations.items()}
     router = Router(
@@ -156,7 +159,7 @@ def create_app(settings: Settings) -> EventprocApp:
         producer,
         directory,
         tap,
-        max_record_bytes=settings.topics.max_message_bytes,
+        limits=limits,
         journal=tracing or journal,
         tracer=tracing,
     )
@@ -171,7 +174,7 @@ def create_app(settings: Settings) -> EventprocApp:
     )
     control = Control(settings, engines)
     history = History(engines.values)
-    live = LiveConfiguration(app, make_engine, make_sender, producer, read)
+    live = LiveConfiguration(app, make_engine, make_sender, producer, limits, read)
     configuration = Configuration(settings, destinations)
     reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
     app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer, history, reloader)
@@ -183,7 +186,7 @@ def create_app(settings: Settings) -> EventprocApp:
     return app
 
 
-def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> EventprocApp:
+def _faust_app(settings: Settings, destination_topics: frozenset[str], limits: RecordLimits) -> EventprocApp:
     kafka, consumer, delivery = settings.events.queue.kafka, settings.consumer, settings.delivery
     servers = ";".join(f"kafka://{server}" for server in kafka.bootstrap_servers)
 
@@ -194,6 +197,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str]) -> Eventp
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.parts.reloader.ask)
             plans = plan_topics(settings, sorted(destination_topics))
             await preflight(settings, plans, app.conf.web_bind, app.conf.web_port)
+            limits.learn(await read_topic_limits(settings, [plan.name for plan in plans]))
             await warn_of_left_behind(settings, destination_topics)
 
     class ConfiguredAssignor(Assignor):
@@ -279,13 +283,15 @@ def _tracing(settings: Settings, journal: Journal) -> Any:
 def _engine_maker(  # noqa: PLR0917 - what all engines share
     settings: Settings,
     producer: RecordProducer,
+    limits: RecordLimits,
     tap: PartitionTap,
     make_sender: Callable[[Settings, Destination], Sender],
     holds: LaneHolds,
     journal: Journal,
     tracer: Tracer | None,
 ) -> Callable[[Settings, Destination], Engine]:
-    dead_letters = DeadLetterWriter(producer, settings.topics.dead_letter)
+    topics = settings.topics
+    dead_letters = DeadLetterWriter(producer, limits, topics.dead_letter, topics.invalid)
     clock, guard = LoopClock(), OrderGuard()
 
     def make(settings: Settings, destination: Destination) -> Engine:

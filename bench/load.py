@@ -15,7 +15,7 @@ from typing import Any
 
 from eventproc.events import Unreadable, decode
 from eventproc.payloads.spans import transaction_span
-from eventproc.records import Source, internal_headers
+from eventproc.records import Headers, Source, internal_headers
 from tests.servers.anchor_env import noncustodial_client
 
 SAMPLE = Path(__file__).resolve().parents[1] / "tests/golden/samples/s24_dep_putstart_full.json"
@@ -36,7 +36,7 @@ class LoadRecord:
     partition: int
     key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Load:
         """For the anchor's topic: keyed by event id, so in any partition."""
         for number in range(self.events):
             key = self.event_id(number).encode()
-            headers = [("type", b"transaction_status_changed")]
+            headers: Headers = [("type", b"transaction_status_changed")]
             yield LoadRecord(number % SOURCE_PARTITIONS, key, self.value(number), headers)
 
     def internal_records(self, partitions: int, client: int | None = None) -> Iterator[LoadRecord]:

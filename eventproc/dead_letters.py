@@ -32,6 +32,7 @@ NOTE_UNTIL: Final = "dead-letter-offset"
 NOTE_PARTITION: Final = "redriven-partition"
 NOTE_OFFSET: Final = "redriven-offset"
 EXCERPT_BYTES: Final = 512
+REASON_BYTES: Final = 512
 
 
 class DeadLetterReason(enum.Enum):
@@ -75,11 +76,11 @@ def from_outcome(
 
 def dead_letter_headers(letter: DeadLetter, original: Headers, at: str) -> Headers:
     """The original headers, then ours; ``at`` is ISO-8601 UTC."""
-    headers = [
+    headers: Headers = [
         *original,
         (DESTINATION, letter.destination.encode()),
         (LANE, letter.lane.encode("utf-8", "replace")),
-        (REASON, f"{letter.reason.value}: {letter.detail}".encode("utf-8", "replace")),
+        (REASON, f"{letter.reason.value}: {letter.detail}".encode("utf-8", "replace")[:REASON_BYTES]),
         (ATTEMPTS, b"%d" % letter.attempts),
         (AT, at.encode()),
     ]

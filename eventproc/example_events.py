@@ -16,6 +16,7 @@ from typing import Any, Final
 from eventproc.errors import EventprocError
 from eventproc.events import EventType
 from eventproc.payloads import Sep
+from eventproc.records import Headers
 from eventproc.strkey import encode_account
 from eventproc.times import iso
 from settings.clients import Client
@@ -90,7 +91,7 @@ class Example:
         return self.event_id.encode()
 
     @property
-    def headers(self) -> list[tuple[str, bytes]]:
+    def headers(self) -> Headers:
         """The record's headers."""
         return [("type", self.type.value.encode())]
 

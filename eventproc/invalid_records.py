@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from eventproc.records import Headers, Source, read_origin
+from eventproc.records import Headers, Source, header_values, read_origin
 from eventproc.times import from_ms
 
 INVALID_REASON: Final = "invalid-reason"
@@ -80,11 +80,11 @@ def read_invalid_record(
     timestamp_ms: int,
     key: bytes | None,
     value: bytes | None,
-    headers: Iterable[tuple[str, bytes]],
+    headers: Iterable[tuple[str, bytes | None]],
 ) -> InvalidRecord:
     """One record of the topic; what somebody else wrote there has no place and no reason."""
     all_headers = list(headers)
-    found = dict(all_headers)
+    found = header_values(all_headers)
     return InvalidRecord(
         offset,
         _moment(timestamp_ms) or from_ms(0),

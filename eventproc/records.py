@@ -25,8 +25,8 @@ REDRIVEN: Final = "redriven"
 TRACEPARENT: Final = "traceparent"
 TRANSACTION_SPAN: Final = "transaction-span"
 
-Headers = list[tuple[str, bytes]]
-"""Kafka record headers: name and value, in order, as aiokafka takes them."""
+Headers = list[tuple[str, bytes | None]]
+"""Kafka record headers: name and value, in order, as aiokafka takes them. Kafka allows a null as value."""
 
 
 class Source(NamedTuple):
@@ -56,7 +56,7 @@ def internal_headers(
     event: Event, source: Source, traceparent: bytes | None = None, span: bytes | None = None
 ) -> Headers:
     """The headers of one event's copies, whatever their destination; ``span`` is ``transaction_span``'s."""
-    headers = [
+    headers: Headers = [
         (SCHEMA, SCHEMA_VERSION),
         (EVENT_ID, event.id.encode("utf-8", "replace")),
         (EVENT_TYPE, event.type.value.encode()),
@@ -79,13 +79,18 @@ def source_headers(source: Source) -> Headers:
     ]
 
 
-def read_origin(headers: Iterable[tuple[str, bytes]] | None) -> Origin:
+def header_values(headers: Iterable[tuple[str, bytes | None]] | None) -> dict[str, bytes]:
+    """The headers by name: the last of each name counts, and one without a value is as none."""
+    return {name: value for name, value in headers or () if value is not None}
+
+
+def read_origin(headers: Iterable[tuple[str, bytes | None]] | None) -> Origin:
     """Read back what ``internal_headers`` wrote; what is missing or odd comes back as empty or None.
 
     A record that somebody else wrote into an internal topic is still an event: it is delivered, only never
     taken for a replay.
     """
-    found = dict(headers or ())
+    found = header_values(headers)
     redriven = found.get(REDRIVEN)
     return Origin(
         EventId(found.get(EVENT_ID, b"").decode("utf-8", "replace")),

@@ -23,7 +23,7 @@ from eventproc import dead_letters as dl
 from eventproc.dead_letters import DeadLetterReason
 from eventproc.destination_patterns import stands_for
 from eventproc.identifiers import DestinationId, EventId, LaneKey
-from eventproc.records import REDRIVEN, Headers, read_origin
+from eventproc.records import REDRIVEN, Headers, header_values, read_origin
 from eventproc.times import read_time
 
 _OURS: Final = frozenset(
@@ -104,7 +104,7 @@ class WaitingLetters:
     def add(self, record: TopicRecord) -> None:
         """Take the next record; those of one key in the topic's order."""
         self._read += 1
-        headers = dict(record.headers)
+        headers = header_values(record.headers)
         if dl.NOTE in headers:
             self._note(record, headers)
         elif (entry := read_entry(record)) is None:
@@ -245,7 +245,7 @@ def plan_redrive(
         if topic is None:
             plan.refusals.append(Refusal(entry, _why_not(entry)))
         else:
-            headers = [*entry.headers, (REDRIVEN, at.encode())]
+            headers: Headers = [*entry.headers, (REDRIVEN, at.encode())]
             key = entry.lane.encode("utf-8", "replace")
             plan.sends.append(Send(entry, topic, key, entry.value, headers))
     return plan
@@ -288,7 +288,7 @@ class HeldIndex:
 
     def apply(self, record: TopicRecord) -> None:
         """Take the next record of the topic; those of one key in the topic's order."""
-        headers = dict(record.headers)
+        headers = header_values(record.headers)
         if dl.DESTINATION not in headers or dl.LANE not in headers:
             return
         held = self._lanes.setdefault((_destination(headers), _lane(headers)), _Held())
@@ -337,7 +337,7 @@ class HeldIndex:
 
 def read_entry(record: TopicRecord) -> Entry | None:
     """A dead letter as its headers tell it; None when the record is none."""
-    headers = dict(record.headers)
+    headers = header_values(record.headers)
     if dl.DESTINATION not in headers or dl.LANE not in headers:
         return None
     origin = read_origin(record.headers)

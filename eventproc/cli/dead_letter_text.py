@@ -11,6 +11,7 @@ import json
 
 import orjson
 
+from eventproc.records import Headers
 from eventproc.redrive import Entry
 from eventproc.times import iso
 
@@ -35,7 +36,7 @@ def details(entry: Entry) -> dict[str, object]:
         "detail": entry.detail,
         "redriven_before": entry.redriven,
         "response": entry.excerpt.decode("utf-8", "replace"),
-        "headers": {name: value.decode("utf-8", "replace") for name, value in entry.headers},
+        "headers": {name: header_text(value) for name, value in entry.headers},
         "dead_letter_offset": entry.offset,
     }
     return shown | value_object(entry.value)
@@ -47,6 +48,18 @@ def value_object(value: bytes | None) -> dict[str, object]:
         return {"value": None if value is None else value.decode()}
     except UnicodeDecodeError:
         return {"value_base64": base64.b64encode(value or b"").decode()}
+
+
+def header_text(value: bytes | None) -> str | None:
+    """A header's value for JSON, where a null stays one."""
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def header_lines(headers: Headers) -> list[str]:
+    """A record's headers for people, one a line."""
+    return [
+        printable(f"  {name}: {'(null)' if value is None else header_text(value)}") for name, value in headers
+    ]
 
 
 def printable(text: str) -> str:
@@ -61,7 +74,7 @@ def as_lines(entry: Entry) -> list[str]:
     lines = [f"{name + ':':<17}{fact(facts[name])}" for name in names]
     lines += [f"{'last status:':<17}{fact(entry.status)}", f"{'response:':<17}{fact(facts['response'])}"]
     lines += [f"{'redriven before:':<17}{fact(entry.redriven)}", "headers:"]
-    lines += [printable(f"  {name}: {value.decode('utf-8', 'replace')}") for name, value in entry.headers]
+    lines += header_lines(entry.headers)
     return [*lines, "value:", *(f"  {printable(line)}" for line in pretty(entry.value))]
 
 

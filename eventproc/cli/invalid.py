@@ -14,7 +14,14 @@ import click
 from rich.table import Table
 
 from eventproc.cli.context import CliContext, ExitCode, fail
-from eventproc.cli.dead_letter_text import fact, pretty, printable, value_object
+from eventproc.cli.dead_letter_text import (
+    fact,
+    header_lines,
+    header_text,
+    pretty,
+    printable,
+    value_object,
+)
 from eventproc.cli.kafka_command import TimeParam, load, plain_console, print_json, quieten, run
 from eventproc.invalid_records import Choice, InvalidRecord
 from eventproc.times import iso
@@ -95,14 +102,13 @@ def _summary(one: InvalidRecord) -> dict[str, object]:
 
 
 def _details(one: InvalidRecord) -> dict[str, object]:
-    headers = {name: value.decode("utf-8", "replace") for name, value in one.headers}
+    headers = {name: header_text(value) for name, value in one.headers}
     return _summary(one) | {"offset": one.offset, "headers": headers, **value_object(one.value)}
 
 
 def _lines(one: InvalidRecord) -> list[str]:
     lines = [f"{name + ':':<14}{fact(value)}" for name, value in _summary(one).items()]
-    lines += ["headers:"]
-    lines += [printable(f"  {name}: {value.decode('utf-8', 'replace')}") for name, value in one.headers]
+    lines += ["headers:", *header_lines(one.headers)]
     return [*lines, "value:", *(f"  {printable(line)}" for line in pretty(one.value))]
 
 

@@ -3,24 +3,67 @@
 from __future__ import annotations
 
 import time
+from typing import Final
+
+import structlog
 
 from eventproc.dead_letters import DeadLetter, dead_letter_headers
 from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.producer import RecordProducer
+from eventproc.invalid_copy import invalid_copy
 from eventproc.payloads.platform_event import iso_timestamp
-from eventproc.records import destination_key, read_origin
+from eventproc.record_limits import RecordLimits, record_bytes
+from eventproc.records import Source, destination_key, read_origin
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
+
+TOO_LARGE: Final = "dead-letter-too-large"
 
 
 class DeadLetterWriter:
     """The one real ``DeadLetterSink``."""
 
-    def __init__(self, producer: RecordProducer, topic: str) -> None:
+    def __init__(
+        self, producer: RecordProducer, limits: RecordLimits, topic: str, invalid_topic: str
+    ) -> None:
         self._producer = producer
+        self._limits = limits
         self._topic = topic
+        self._invalid_topic = invalid_topic
 
     async def put(self, letter: DeadLetter, record: InboundRecord) -> None:
-        """Write one dead letter and wait for its acknowledgement."""
+        """Write one dead letter and wait for its acknowledgement.
+
+        The router leaves room for it in every copy. Another program's record in our topic may have none: it
+        goes to the invalid topic, with its place in the destination's topic.
+        """
         event_id = read_origin(record.headers).event_id or f"{record.partition[1]}/{record.offset}"
         headers = dead_letter_headers(letter, record.headers, iso_timestamp(time.time_ns() // 1_000_000))
         key = destination_key(letter.destination, event_id)
-        await self._producer.send_and_wait(self._topic, key, record.value, headers)
+        size, limit = record_bytes(key, record.value, headers), self._limits.of(self._topic)
+        if size <= limit:
+            await self._producer.send_and_wait(self._topic, key, record.value, headers)
+        else:
+            why = f"{letter.reason.value}: {letter.detail}"
+            await self._put_aside(record, f"its dead letter needs {size} bytes of at most {limit}; {why}")
+
+    async def _put_aside(self, record: InboundRecord, detail: str) -> None:
+        copy = invalid_copy(
+            record.key,
+            record.value,
+            record.headers,
+            source=Source(*record.partition, record.offset, record.timestamp_ms),
+            reason=TOO_LARGE,
+            detail=detail,
+            limit=self._limits.of(self._invalid_topic),
+        )
+        topic, partition = record.partition
+        log.warning(
+            "record.invalid",
+            topic=topic,
+            partition=partition,
+            offset=record.offset,
+            reason=TOO_LARGE,
+            detail=detail,
+        )
+        await self._producer.send_and_wait(self._invalid_topic, copy.key, copy.value, copy.headers)

@@ -231,7 +231,7 @@ class JournalWriter(Service):
 
     async def _send(self, partition: int, entries: list[Entry]) -> None:
         dropped = self._untold_dropped.get(partition, 0)
-        headers = [(DROPPED, b"%d" % dropped)] if dropped else []
+        headers: Headers = [(DROPPED, b"%d" % dropped)] if dropped else []
         value = encode(entries, self._worker)
         await (await self._producer.send(self._topic, None, value, headers, partition))
         self._untold_dropped[partition] = 0

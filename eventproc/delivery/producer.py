@@ -19,6 +19,7 @@ from mode import Service
 
 from eventproc.delivery.aiokafka_internals import never_expire, partition_of, stop_at_refusal
 from eventproc.delivery.kafka_clients import connection_options
+from eventproc.record_limits import RecordLimits
 from eventproc.records import Headers
 from settings import Settings
 
@@ -36,8 +37,15 @@ class RecordProducer(Service):
     later send to it fails with the same error.
     """
 
-    def __init__(self, settings: Settings, ordered_topics: frozenset[str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ordered_topics: frozenset[str],
+        limits: RecordLimits | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._settings = settings
+        self._limits = limits or RecordLimits(settings.topics.max_message_bytes)
         self._ordered_topics = ordered_topics
         self._producer: AIOKafkaProducer | None = None
         super().__init__(**kwargs)
@@ -61,8 +69,8 @@ class RecordProducer(Service):
             **connection_options(self._settings),
             enable_idempotence=idempotent,
             acks="all",
-            max_batch_size=BATCH_BYTES,
-            max_request_size=self._settings.topics.max_message_bytes + 64 * 1024,
+            max_batch_size=min(BATCH_BYTES, self._limits.smallest),
+            max_request_size=self._limits.request_bytes,
             partitioner=partition_of,
             metadata_max_age_ms=60_000,
         )

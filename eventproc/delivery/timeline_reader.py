@@ -85,7 +85,7 @@ class _Found:
         for record in records:
             self.records += 1
             try:
-                self.dropped += sum(int(value) for name, value in record.headers if name == DROPPED)
+                self.dropped += sum(_count(value) for name, value in record.headers if name == DROPPED)
                 self.entries.extend(decode(record.value or b"", self.lane))
             except (JournalRecordError, ValueError):
                 self.unreadable += 1
@@ -162,6 +162,10 @@ async def _records(
         yield records
         is_full = len(records) == most
         position = await within(ANSWER_SECONDS, consumer.position(partition))
+
+
+def _count(value: bytes | None) -> int:
+    return int(value or b"0")
 
 
 def _what_was_not_kept(settings: Settings, since_seconds: float) -> Iterator[str]:

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.topics_just_made import topics_just_made
 from eventproc.errors import EventprocError
+from eventproc.record_limits import HEADROOM_BYTES
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
@@ -131,7 +132,7 @@ async def _default_replication(admin: AIOKafkaAdminClient) -> int:
 
 
 def _new_topic(plan: TopicPlan, replication: int, max_message_bytes: int) -> NewTopic:
-    configs = {"max.message.bytes": str(max_message_bytes + 64 * 1024)}
+    configs = {"max.message.bytes": str(max_message_bytes + HEADROOM_BYTES)}
     if plan.compacted:
         configs["cleanup.policy"] = "compact"
     else:

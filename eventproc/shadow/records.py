@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from eventproc.identifiers import DestinationId
-from eventproc.records import Headers
+from eventproc.records import Headers, header_values
 from eventproc.shadow.request import SentRequest
 from eventproc.signed_text import EVENT_ID_HEADER, LEGACY_SIGNATURE_HEADER, SIGNATURE_HEADER
 from eventproc.times import iso, read_time
@@ -38,7 +38,7 @@ SHOWN_HEADERS: Final = frozenset(
 def shadow_record(request: SentRequest, at: datetime) -> tuple[bytes, bytes, Headers]:
     """Key, value and headers of the record; secrets are masked."""
     destination = (request.destination or "").encode("utf-8", "replace")
-    headers = [
+    headers: Headers = [
         (DESTINATION, destination),
         (METHOD, request.method.encode()),
         (URL, request.url.encode("utf-8", "replace")),
@@ -49,9 +49,11 @@ def shadow_record(request: SentRequest, at: datetime) -> tuple[bytes, bytes, Hea
     return destination, request.body, headers
 
 
-def read_shadow_record(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> SentRequest | None:
+def read_shadow_record(
+    headers: Iterable[tuple[str, bytes | None]], value: bytes | None
+) -> SentRequest | None:
     """The request again; None for a record that is none of ours."""
-    found = {name: text.decode("utf-8", "replace") for name, text in headers}
+    found = {name: text.decode("utf-8", "replace") for name, text in header_values(headers).items()}
     if DESTINATION not in found or URL not in found or value is None:
         return None
     return SentRequest(

@@ -31,18 +31,25 @@ async def test_nothing_overtakes_a_refused_copy_and_nothing_is_lost(
     topic = names.topic("callback-api")
     admin = AIOKafkaAdminClient(bootstrap_servers=apache_kafka.bootstrap)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"max.message.bytes": "100000"})])
+    await admin.create_topics([NewTopic(topic, 1, 1)])
     env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names)
+    await admin.alter_configs([_limited(topic, 8_000_000)])
     worker = await start_worker(env)
+    await admin.alter_configs([_limited(topic, 100_000)])  # the worker has read the other limit
     events = [event(0, 250_000), *(event(number, 10_000) for number in range(1, 6))]
     await apache_kafka.publish(names.source, events)
     assert await worker.wait(40) != 0
     assert "router.send_failed" in worker.log_text()
     assert await apache_kafka.read_all(topic) == [], "nothing may be written behind the refused copy"
 
-    mended = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": "8000000"})
-    await admin.alter_configs([mended])
+    await admin.alter_configs([_limited(topic, 8_000_000)])
     await admin.close()
     await start_worker(env)
     requests = await business_server.wait_for(6, 30)
     assert {request.event_id for request in requests} == {f"e{number}" for number in range(6)}
+
+
+def _limited(topic: str, max_message_bytes: int) -> ConfigResource:
+    return ConfigResource(
+        ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": str(max_message_bytes)}
+    )

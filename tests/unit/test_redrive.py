@@ -16,7 +16,7 @@ from eventproc import dead_letters as dl
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers, redriven_note
 from eventproc.delivery.redriver import send_all
 from eventproc.identifiers import DestinationId, LaneKey
-from eventproc.records import Headers, Source, destination_key, source_headers
+from eventproc.records import Headers, Source, destination_key, header_values, source_headers
 from eventproc.redrive import (
     Entry,
     HeldIndex,
@@ -207,7 +207,7 @@ def test_what_is_no_dead_letter_is_counted_and_left() -> None:
 
 @given(st.binary(), st.binary(), st.binary(), st.binary())
 def test_headers_of_any_bytes_are_read(attempts: bytes, status: bytes, at: bytes, name: bytes) -> None:
-    headers = [
+    headers: Headers = [
         (dl.DESTINATION, name),
         (dl.LANE, name),
         (dl.ATTEMPTS, attempts),
@@ -512,7 +512,7 @@ async def test_what_the_redriver_writes_is_what_the_fold_reads() -> None:
     notes = [headers for headers in producer.headers if dict(headers).get(dl.NOTE)]
     by_event = {send.entry.offset: send.entry.key for send in sends}
     for headers in notes:
-        key = by_event[int(dict(headers)[dl.NOTE_UNTIL])]
+        key = by_event[int(header_values(headers)[dl.NOTE_UNTIL])]
         topic.records.append(TopicRecord(len(topic.records), key, b"", headers))
     assert topic.waiting == []
     assert not any(is_held(topic.held, f"t{number}", offset=10**6) for number in range(7))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from eventproc.dead_letters import DeadLetterReason, redriven_note
 from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.identifiers import DestinationId, LaneKey
+from eventproc.records import Headers
 from eventproc.redrive import HeldIndex, LaneId, TopicRecord
 from settings import load_settings
 from tests.fakes.clock import FakeClock, settle
@@ -48,7 +49,7 @@ class FakeHolds:
         return self.index.is_held(lane, partition, offset, redriven)
 
     def letter(self, event_id: str, lane: str = "t") -> TopicRecord:
-        headers = [
+        headers: Headers = [
             ("event-id", event_id.encode()),
             ("dead-letter-destination", b"test"),
             ("dead-letter-lane", lane.encode()),

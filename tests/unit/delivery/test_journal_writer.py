@@ -63,7 +63,7 @@ def told_dropped(topic: FakeAttemptsTopic) -> dict[int, int]:
     told: dict[int, int] = {}
     for partition, _, headers in topic.records:
         told[partition] = told.get(partition, 0) + sum(
-            int(value) for name, value in headers if name == DROPPED
+            int(value or 0) for name, value in headers if name == DROPPED
         )
     return told
 

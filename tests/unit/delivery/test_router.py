@@ -17,7 +17,8 @@ from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.journal import Tracer
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import Sep
-from eventproc.records import read_origin
+from eventproc.record_limits import RecordLimits, record_bytes
+from eventproc.records import header_values, read_origin
 from eventproc.routing import ClientRule, RoutingTable
 from tests.fakes.clock import settle
 from tests.fakes.dead_letters import FakeFlow
@@ -56,13 +57,14 @@ class World:
     def __init__(
         self, *, ready: bool = True, max_record_bytes: int = 10_000, tracer: Tracer | None = None
     ) -> None:
+        self.limits = RecordLimits(max_record_bytes)
         self.producer = FakeProducer()
         self.flow = FakeFlow()
         self.directory = FakeDirectory(ready=ready)
         table = RoutingTable([ClientRule("w", endpoints={Sep.SEP24: WALLET})], BUSINESS)
         topics = RouterTopics({BUSINESS: "to.business", WALLET: "to.wallet"}, "invalid", "dead", "customers")
         parts: Any = (table, topics, self.producer, self.directory, self.flow)
-        self.router = Router(*parts, max_record_bytes=max_record_bytes, tracer=tracer)
+        self.router = Router(*parts, limits=self.limits, tracer=tracer)
         self.router.assign(SOURCE, 0, "")
 
     def accept(self, offset: int, value: bytes | None, headers: Any = ()) -> None:
@@ -226,13 +228,73 @@ async def test_what_cannot_be_read_goes_to_the_invalid_topic(value: bytes | None
         assert (found["source-topic"], found["source-offset"]) == (b"TRANSACTION", b"0")
 
 
-async def test_a_record_too_large_for_our_topics_leaves_a_pointer_and_blocks_nobody() -> None:
+async def test_a_record_too_large_for_our_topics_is_cut_and_stops_no_other() -> None:
     async with World(max_record_bytes=100) as world:
-        world.accept(0, event(1, message="x" * 100))
+        world.limits.learn({"invalid": 5000})
+        world.accept(0, event(1, message="x" * 9000))
         await settle()
         ((topic, _, value, headers),) = world.producer.sent
-        assert (topic, value, dict(headers)["invalid-reason"]) == ("invalid", None, b"too-large")
+        assert (topic, header_values(headers)["invalid-reason"]) == ("invalid", b"too-large")
+        assert value == event(1, message="x" * 9000)[: len(value or b"")]
+        assert record_bytes(b"key", value, headers) <= 5000
         assert world.watermark == 1
+
+
+LARGE = 200_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers"),
+    [
+        (None, None, []),
+        (b"k", None, [("type", None)]),
+        (None, b"{" * LARGE, []),
+        (b"k" * LARGE, b"{", []),
+        (b"k", b"not json", [("note", b"x" * LARGE)]),
+        (b"k", b"not json", [("n" * LARGE, b"x")]),
+        (b"k", event(1, id="t" * LARGE), []),
+    ],
+)
+async def test_any_record_that_is_no_event_ends_in_the_invalid_topic_whole_or_cut(
+    key: bytes | None, value: bytes | None, headers: Any
+) -> None:
+    async with World() as world:
+        world.router.accept(InboundRecord(SOURCE, 0, key, value, headers, -1))
+        world.accept(1, event(2))
+        await settle()
+        (topic, new_key, new_value, new_headers), *rest = world.producer.sent
+        assert topic == "invalid"
+        assert (new_key, new_value) != (None, None)
+        assert record_bytes(new_key, new_value, new_headers) <= world.limits.of("invalid")
+        assert [topic for topic, *_ in rest] == ["to.business", "to.wallet"]
+        assert world.watermark == 2
+
+
+async def test_a_destination_whose_topic_is_too_small_for_a_copy_costs_that_copy_alone() -> None:
+    async with World() as world:
+        world.limits.learn({"to.wallet": 4000})
+        world.accept(0, event(1, message="x" * 3000))
+        world.accept(1, event(2))
+        await settle()
+        assert [topic for topic, *_ in world.producer.sent] == [
+            "to.business",
+            "invalid",
+            "to.business",
+            "to.wallet",
+        ]
+        found = header_values(world.producer.sent[1][3])
+        assert found["invalid-reason"] == b"copy-too-large"
+        assert b"of at most 4000; not delivered to client.w.sep24" in found["invalid-detail"]
+        assert world.producer.sent[1][2] == event(1, message="x" * 3000)
+        assert world.watermark == 2
+
+
+async def test_a_customer_too_long_to_be_kept_stops_no_event() -> None:
+    async with World() as world:
+        world.limits.learn({"customers": 1000})
+        world.accept(0, event(1, creator={"id": "c" * 2000}))
+        await settle()
+        assert [topic for topic, *_ in world.producer.sent] == ["to.business", "to.wallet"]
 
 
 async def test_a_sep_without_a_body_is_a_dead_letter_and_the_business_server_hears_of_it() -> None:

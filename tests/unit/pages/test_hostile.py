@@ -135,7 +135,7 @@ async def test_hostile_questions(text: str) -> None:
 async def test_foreign_records_in_the_dead_letter_topic(key: bytes | None) -> None:
     async with a_site() as site:
         await site.log_in()
-        ours: list[tuple[str, bytes]] = [
+        ours: list[tuple[str, bytes | None]] = [
             ("dead-letter-destination", b"\xff<b>"),
             ("dead-letter-lane", b"\xfe"),
         ]
