@@ -16,9 +16,12 @@ from pydantic_core import PydanticCustomError
 from settings.problems import shown
 
 PUBLIC_KEY_VERSION = 6 << 3
+CONTRACT_VERSION = 2 << 3
+MUXED_VERSION = 12 << 3
 SECRET_SEED_VERSION = 18 << 3
 
 _STRKEY_CHARACTERS = 56
+_MUXED_CHARACTERS = 69
 _SCHEME = re.compile(r"^[A-Za-z_]+://")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HOST = re.compile(r"[^\s/@?#:\\,\[\]]+|\[[0-9A-Fa-f:.%]+\]")
@@ -70,14 +73,10 @@ def _check_url_parts(text: str, parts: SplitResult, right: str) -> str:
     return text
 
 
-def check_domain(text: str) -> str:
-    """A wallet's home domain: a host, perhaps with a port, as ``client_domain`` has it."""
-    host, port = _split_host_port(text.strip())
-    if not _HOST.fullmatch(host) or not (port is None or _is_port(port)):
-        raise refusal(
-            f"{shown(text)} is not a host name", "a host like wallet.example, without https:// or path"
-        )
-    return text.strip()
+def is_domain(text: str) -> bool:
+    """Whether this is a host, perhaps with a port, as ``client_domain`` of an event has it."""
+    host, port = _split_host_port(text)
+    return bool(_HOST.fullmatch(host)) and (port is None or _is_port(port))
 
 
 def check_brokers(text: str) -> str:
@@ -130,23 +129,24 @@ def check_topic(text: str) -> str:
 
 
 def check_signing_key(text: str) -> str:
-    """A Stellar public key (``G…``). A refusal shows it, as it is public, but never a seed."""
-    text = text.strip()
+    """Text that is no seed; a refusal does not show it. What is an account is for ``is_account`` to say."""
+    text = check_text(text)
     if text[:1] in {"S", "s"}:
         raise refusal("starts with S: a secret seed must never stand here", "the public key, G…")
-    if not is_strkey(text, PUBLIC_KEY_VERSION):
-        raise refusal(
-            f"{text[:80]} is not a Stellar public key", "G and 55 more of A-Z 2-7, checksum included"
-        )
     return text
 
 
+def is_account(text: str) -> bool:
+    """Whether this is an account as events name one: ``G…``, a contract's ``C…``, or a muxed ``M…``."""
+    return any(is_strkey(text, version) for version in (PUBLIC_KEY_VERSION, CONTRACT_VERSION, MUXED_VERSION))
+
+
 def is_strkey(text: str, version: int) -> bool:
-    """Whether the text is a strkey of this kind: base32 of version byte, 32 bytes, CRC-16/XMODEM (SEP-23)."""
-    if len(text) != _STRKEY_CHARACTERS:
+    """Whether the text is a strkey of this kind: base32 of version byte, key, CRC-16/XMODEM (SEP-23)."""
+    if len(text) != (_MUXED_CHARACTERS if version == MUXED_VERSION else _STRKEY_CHARACTERS):
         return False
     try:
-        raw = base64.b32decode(text)
+        raw = base64.b32decode(text + "=" * (-len(text) % 8))
     except (binascii.Error, ValueError):
         return False
     return raw[0] == version and binascii.crc_hqx(raw[:-2], 0) == int.from_bytes(raw[-2:], "little")

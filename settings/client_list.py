@@ -10,13 +10,24 @@ from typing import Any
 
 import yaml
 
-from settings.clients import CLIENT_KEYS, SEP_NAMES, Client, ClientsSource, fold_older_spellings
+from settings.checks import is_account, is_domain
+from settings.clients import (
+    CLIENT_KEYS,
+    OLDER_URLS,
+    SEP_NAMES,
+    Client,
+    ClientsSource,
+    fold_older_spellings,
+)
 from settings.fields import split_list, strip_file_scheme
+from settings.placeholders import Placeholders
 from settings.problems import Problem, Report, nearest, shown
-from settings.sources import Given, read_text
+from settings.relaxed import known_name
+from settings.sources import FILE, Given, read_text
 from settings.text_yaml import describe_error, load_text
 from settings.validation import validate
 
+_FILE_SUFFIXES = (".yaml", ".yml", ".json")
 _LIST_RIGHT = "a list of clients, or items: with that list"
 
 
@@ -29,16 +40,26 @@ class ClientList:
     has_callback_urls: bool
 
 
-def read_clients(given: Mapping[str, Given], config_path: Path | None, report: Report) -> ClientList:
+def read_clients(
+    given: Mapping[str, Given], config_path: Path | None, placeholders: Placeholders, report: Report
+) -> ClientList:
     """The clients that ``clients.type``, ``clients.value`` and ``clients.items`` lead to."""
-    raw, origin = _find_list(given, config_path, report)
+    written, origin = _find_list(given, config_path, report)
+    entries: dict[int, Any] = {}
     clients: list[Client] = []
-    for index, entry in enumerate(raw):
-        found = _judge_client(entry, f"clients.items[{index}]", origin, report)
+    for index, entry in enumerate(written):
+        if entry is None:  # a dash with nothing behind it; the Anchor Platform leaves it out, too
+            continue
+        key = f"clients.items[{index}]"
+        plain = placeholders.resolve(key, Given(entry, origin, FILE), report)
+        if plain is None:
+            continue
+        entries[index] = _in_present_case(plain.value, key, origin, report)
+        found = _judge_client(entries[index], key, origin, report)
         if found is not None:
             clients.append(found)
-    _check_names(raw, origin, report)
-    return ClientList(tuple(clients), origin, any(map(_has_callback_url, raw)))
+    _check_names(entries, origin, report)
+    return ClientList(tuple(clients), origin, any(map(_has_callback_url, entries.values())))
 
 
 def _find_list(given: Mapping[str, Given], config_path: Path | None, report: Report) -> tuple[list[Any], str]:
@@ -70,8 +91,8 @@ def _parse_items(items: Given, report: Report) -> list[Any]:
 
 
 def _parse_value(kind: str, value: Given, config_path: Path | None, report: Report) -> tuple[list[Any], str]:
-    if kind == "items":
-        report.error("clients.value", value.origin, "stands where clients.type is items", "clients.items")
+    if kind in {"items", "inline"}:
+        report.error("clients.value", value.origin, f"stands where clients.type is {kind}", "clients.items")
         return [], value.origin
     if not isinstance(value.value, str):
         # The text was written as plain YAML, without quotes or a | before it.
@@ -84,11 +105,16 @@ def _parse_value(kind: str, value: Given, config_path: Path | None, report: Repo
     path = Path(strip_file_scheme(value.value))
     if config_path is not None and not path.is_absolute() and not path.exists():
         path = config_path.parent / path
+    suffix = path.suffix.lower()
+    if suffix not in _FILE_SUFFIXES:
+        wrong = f"{path} is not a file of clients by its name"
+        report.error("clients.value", value.origin, wrong, f"a name that ends in {', '.join(_FILE_SUFFIXES)}")
+        return [], value.origin
     text = read_text(path, "clients.value", value.origin, report)
     if text is None:
         return [], value.origin
     origin = f"file {path}"
-    return _parse_text("clients.value", origin, text, is_json=path.suffix == ".json", report=report), origin
+    return _parse_text("clients.value", origin, text, is_json=suffix == ".json", report=report), origin
 
 
 def _parse_text(key: str, origin: str, text: str, *, is_json: bool, report: Report) -> list[Any]:
@@ -123,6 +149,7 @@ def _judge_client(entry: Any, key: str, origin: str, report: Report) -> Client |
         report.error(key, origin, f"{shown(entry)} is no client", "keys name, type and so on")
         return None
     _warn_unknown_keys(entry, key, origin, report)
+    _warn_of_older_urls(entry, key, origin, report)
     fields, moved = fold_older_spellings({name: entry[name] for name in entry if name in CLIENT_KEYS})
     if isinstance(urls := fields.get("callback_urls"), Mapping):
         fields["callback_urls"] = {sep: url for sep, url in urls.items() if sep in SEP_NAMES}
@@ -137,7 +164,54 @@ def _judge_client(entry: Any, key: str, origin: str, report: Report) -> Client |
         replace(each, key=moved.get(each.key, each.key)) for each in [*problems, *missing]
     ):
         report.errors.append(replace(problem, key=f"{key}.{problem.key}", wrong=f"{problem.wrong}{name}"))
-    return found if isinstance(found, Client) and not missing else None
+    if not isinstance(found, Client) or missing:
+        return None
+    _warn_of_strange_identities(found, key, origin, report)
+    return found
+
+
+def _in_present_case(entry: Any, key: str, origin: str, report: Report) -> Any:
+    """The entry with its members' names in snake case, whatever case they are written in."""
+    if not isinstance(entry, Mapping):
+        return entry
+    plain: dict[str, Any] = {}
+    for written, value in entry.items():
+        name = known_name(str(written), CLIENT_KEYS) or str(written)
+        if name in plain:
+            report.error(f"{key}.{written}", origin, f"is {name}, written twice", "one of the two")
+        plain[name] = value
+    if isinstance(urls := plain.get("callback_urls"), Mapping):
+        plain["callback_urls"] = {
+            known_name(str(sep), SEP_NAMES) or str(sep): url for sep, url in urls.items()
+        }
+    return plain
+
+
+def _warn_of_older_urls(entry: Mapping[str, Any], key: str, origin: str, report: Report) -> None:
+    for older in OLDER_URLS:
+        if not entry.get(older):
+            continue
+        if entry.get("callback_urls"):
+            wrong = "stands beside callback_urls and is ignored, as Anchor Platform 3.0 and later ignore it"
+            report.warn(f"{key}.{older}", origin, wrong, "remove it")
+        else:
+            wrong = "is used, as there are no callback_urls; Anchor Platform 3.0 and later ignore it"
+            report.warn(f"{key}.{older}", origin, wrong, "callback_urls, with a URL for each SEP")
+
+
+def _warn_of_strange_identities(client: Client, key: str, origin: str, report: Report) -> None:
+    """Any text may be an identity, as in the Anchor Platform, but no event names one like these."""
+    name = f"(client {shown(client.name)})"
+    for index, domain in enumerate(client.domains):
+        if not is_domain(domain):
+            wrong = f"{shown(domain)} is not a host name, so no event matches it {name}"
+            right = "a host like wallet.example, without https:// or path"
+            report.warn(f"{key}.domains[{index}]", origin, wrong, right)
+    for index, account in enumerate(client.signing_keys):
+        if not is_account(account):
+            wrong = f"{shown(account)} is not a Stellar account, so no event matches it {name}"
+            right = "G… or C…: 56 of A-Z 2-7, checksum included"
+            report.warn(f"{key}.signing_keys[{index}]", origin, wrong, right)
 
 
 def _has_callback_url(entry: Any) -> bool:
@@ -165,15 +239,13 @@ def _warn_unknown_keys(entry: Mapping[Any, Any], key: str, origin: str, report: 
         unknown += [(f"callback_urls.{sep}", known) for sep in urls if sep not in SEP_NAMES]
     for name, known in unknown:
         guess = nearest(name, known)
-        report.warn(
-            f"{key}.{name}", origin, "is not known", f"{guess}?" if guess else f"one of {', '.join(known)}"
-        )
+        report.warn_unknown(f"{key}.{name}", origin, f"{guess}?" if guess else f"one of {', '.join(known)}")
 
 
-def _check_names(raw: list[Any], origin: str, report: Report) -> None:
+def _check_names(entries: Mapping[int, Any], origin: str, report: Report) -> None:
     """Names are looked up over all clients, wrong ones too: a name given twice is wrong either way."""
     first: dict[str, int] = {}
-    for index, entry in enumerate(raw):
+    for index, entry in entries.items():
         if not isinstance(entry, Mapping):
             continue
         name = fold_older_spellings(entry)[0].get("name")

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from settings.checks import check_domain, check_signing_key
-from settings.fields import LowerCase, Section, Text, TextList, Url, split_list
+from settings.checks import check_signing_key
+from settings.fields import Section, Text, TextList, Url, split_list
+from settings.relaxed import Choice
 
 SepName = Literal["sep6", "sep24", "sep31", "sep12"]
 SEP_NAMES: tuple[SepName, ...] = ("sep6", "sep24", "sep31", "sep12")
@@ -22,7 +23,7 @@ OLDER_SEP_URLS = tuple(f"callback_url_{sep}" for sep in SEP_NAMES)
 class ClientsSource(Section):
     """``clients.type``, ``clients.value``, ``clients.items``: where the list of clients is written."""
 
-    type: Annotated[Literal["file", "yaml", "json", "items"], LowerCase]
+    type: Annotated[Literal["file", "yaml", "json", "items", "inline"], Choice()]
     value: str | None
     items: list[Any] | None
 
@@ -50,22 +51,24 @@ class CallbackUrls(Section):
 SigningKeys = Annotated[
     tuple[Annotated[str, AfterValidator(check_signing_key)], ...], BeforeValidator(split_list)
 ]
-Domains = Annotated[tuple[Annotated[str, AfterValidator(check_domain)], ...], BeforeValidator(split_list)]
 
 
 class Client(Section):
     """One wallet: known by its signing keys (custodial) or by its domains (noncustodial)."""
 
     name: Text
-    type: Annotated[Literal["custodial", "noncustodial"], LowerCase]
+    type: Annotated[Literal["custodial", "noncustodial"], Choice()]
     signing_keys: SigningKeys = ()
-    domains: Domains = ()
+    domains: TextList = ()
     callback_urls: CallbackUrls = CallbackUrls()
     allow_any_destination: bool = False
     destination_accounts: TextList = ()
 
 
-CLIENT_KEYS = (*Client.model_fields, "signing_key", "domain", "callback_url", *OLDER_SEP_URLS)
+OLDER_URLS = ("callback_url", *OLDER_SEP_URLS)
+"""What Anchor Platform 3.0 and later ignore. They count only where a client has no ``callback_urls``."""
+
+CLIENT_KEYS = (*Client.model_fields, *OLDER_LISTS, *OLDER_URLS)
 """Every spelling that a client may have."""
 
 
@@ -90,17 +93,16 @@ def fold_older_spellings(given: Mapping[Any, Any]) -> tuple[dict[str, Any], dict
 
 
 def _fold_callback_urls(client: dict[str, Any], moved: dict[str, str]) -> None:
-    urls = client.get("callback_urls", {})
-    if not isinstance(urls, Mapping):
+    written = client.get("callback_urls")
+    given = {older: url for older in OLDER_URLS if (url := client.pop(older, None))}
+    if written and not isinstance(written, Mapping):
         return
-    urls = {sep: url for sep, url in urls.items() if url}
-    for sep in SEP_NAMES:
+    urls = {sep: url for sep, url in (written or {}).items() if url}
+    for sep in SEP_NAMES if not written else ():
         for older in (f"callback_url_{sep}", "callback_url"):
-            if client.get(older) and sep not in urls:
-                urls[sep] = client[older]
+            if older in given and sep not in urls:
+                urls[sep] = given[older]
                 moved[f"callback_urls.{sep}"] = older
-    for older in ("callback_url", *OLDER_SEP_URLS):
-        client.pop(older, None)
     client["callback_urls"] = urls
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.fields import Count, HeaderValue, LowerCase, Networks, Seconds, Section, Url
+from settings.fields import Count, HeaderValue, Networks, Seconds, Section, Url
+from settings.relaxed import Choice
 
 
 class RetrySettings(Section):
@@ -35,12 +36,12 @@ class ShadowSettings(Section):
 class DeliverySettings(Section):
     """``delivery.*``."""
 
-    mode: Annotated[Literal["deliver", "shadow"], LowerCase]
+    mode: Annotated[Literal["deliver", "shadow"], Choice()]
     shadow: ShadowSettings
-    client_routing: Annotated[Literal["strict", "broadcast"], LowerCase]
+    client_routing: Annotated[Literal["strict", "broadcast"], Choice()]
     shared_customers: bool
-    order: Annotated[Literal["as_received", "skip_stale"], LowerCase]
-    on_dead_letter: Annotated[Literal["continue", "hold_transaction"], LowerCase]
+    order: Annotated[Literal["as_received", "skip_stale"], Choice()]
+    on_dead_letter: Annotated[Literal["continue", "hold_transaction"], Choice()]
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)]
     max_waiting: Count
     rate_limit_per_second: Annotated[float, Field(gt=0)] | None

@@ -8,16 +8,16 @@ from pydantic import SecretStr
 
 from settings.fields import (
     BrokerList,
+    Count,
     CountOrNone,
     FilePath,
-    LowerCase,
     NoEffect,
     Seconds,
     Secret,
     Section,
     Text,
-    UpperCase,
 )
+from settings.relaxed import Choice
 
 
 class KafkaSettings(Section):
@@ -29,10 +29,10 @@ class KafkaSettings(Section):
         CountOrNone, NoEffect("sending is tried until the broker acknowledged: nothing is lost")
     ]
     linger_ms: Annotated[CountOrNone, NoEffect("a batch is sent as soon as it is gathered")]
-    batch_size: Annotated[CountOrNone, NoEffect("batches follow the records read, not a size")]
+    batch_size: Annotated[Count, NoEffect("batches follow the records read, not a size")]
     poll_timeout_seconds: Annotated[Seconds, NoEffect("the consumer is woken by the broker")]
-    security_protocol: Annotated[Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"], UpperCase]
-    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], UpperCase]
+    security_protocol: Annotated[Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"], Choice()]
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Choice()]
     ssl_verify_cert: bool
     ssl_keystore_location: FilePath | None
     ssl_truststore_location: FilePath | None
@@ -62,7 +62,7 @@ class KafkaSettings(Section):
 class QueueSettings(Section):
     """``events.queue.*``."""
 
-    type: Annotated[Literal["kafka"], LowerCase]
+    type: Annotated[Literal["kafka"], Choice()]
     kafka: KafkaSettings
 
 

@@ -67,14 +67,6 @@ def _networks(value: Any) -> Any:
     return [checks.check_network(part) for part in given] if isinstance(given, list) else given
 
 
-def _lower(value: Any) -> Any:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _upper(value: Any) -> Any:
-    return value.strip().upper() if isinstance(value, str) else value
-
-
 def _strip_file_scheme(value: Any) -> Any:
     return strip_file_scheme(value) if isinstance(value, str) else value
 
@@ -83,9 +75,6 @@ def strip_file_scheme(text: str) -> str:
     """The path in ``file:/path``, ``file:///path`` or plain ``/path``."""
     return text.strip().removeprefix("file:").removeprefix("//")
 
-
-LowerCase = BeforeValidator(_lower)
-UpperCase = BeforeValidator(_upper)
 
 Text = Annotated[str, AfterValidator(checks.check_text)]
 Url = Annotated[str, AfterValidator(checks.check_url)]

@@ -8,11 +8,12 @@ from typing import Any
 from settings.clients import CLIENT_KEYS, SEP_NAMES
 from settings.fields import split_list
 from settings.problems import Report, nearest
+from settings.relaxed import known_name
 from settings.sources import Given, Variables
 
 _INDEX = r"_?(?:\[(\d+)\]|(\d+))"
 _VARIABLE = re.compile(rf"CLIENTS(?:_ITEMS)?{_INDEX}_(.+)")
-_LIST_ENTRY = re.compile(rf"(signing_keys|domains|destination_accounts){_INDEX}")
+_LIST_ENTRY = re.compile(rf"(.+?){_INDEX}")
 _LISTS = ("signing_keys", "domains", "destination_accounts")
 _URLS = {f"callback_urls_{sep}": sep for sep in SEP_NAMES}
 
@@ -35,19 +36,21 @@ def collect_indexed(variables: Variables, used: set[str], report: Report) -> Giv
         client, name = clients.setdefault(int(match[1] or match[2]), {}), match[3].lower()
         if not _set_field(client, name, given.value.strip()):
             guess = nearest(name, [*CLIENT_KEYS, *_URLS]) or "name"
-            report.warn(form, given.origin, "is not known", f"…_{guess.upper()}?")
+            report.warn_unknown(form, given.origin, f"…_{guess.upper()}?")
         first = first or given
     if first is None:
         return None
     return Given([clients[index] for index in sorted(clients)], f"{first.origin} and so on", first.rank)
 
 
-def _set_field(client: dict[str, Any], name: str, value: str) -> bool:
-    if name in _URLS:
-        client.setdefault("callback_urls", {})[_URLS[name]] = value
-    elif entry := _LIST_ENTRY.fullmatch(name):
-        client.setdefault(entry[1], []).append(value)
-    elif name in CLIENT_KEYS and name != "callback_urls":
+def _set_field(client: dict[str, Any], written: str, value: str) -> bool:
+    url = known_name(written, _URLS)
+    name = known_name(written, CLIENT_KEYS)
+    if url is not None:
+        client.setdefault("callback_urls", {})[_URLS[url]] = value
+    elif (entry := _LIST_ENTRY.fullmatch(written)) and (listed := known_name(entry[1], _LISTS)):
+        client.setdefault(listed, []).append(value)
+    elif name is not None and name != "callback_urls":
         client[name] = split_list(value) if name in _LISTS else value
     else:
         return False

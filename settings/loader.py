@@ -6,21 +6,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from settings import unknown
 from settings.client_list import ClientList, read_clients
-from settings.indexed_clients import collect_indexed
-from settings.keys import Key, all_keys, defaults, nest, sections
-from settings.keys import flatten as flatten_tree
+from settings.findings import Sources
+from settings.keys import Key, all_keys, defaults, known_key, nest
 from settings.model import Settings
-from settings.problems import UNSET, Problem, Report, SettingsError, shown
+from settings.placeholders import Placeholders
+from settings.problems import UNSET, Problem, Report, SettingsError
 from settings.rules import findings
 from settings.secrets import read_secret
 from settings.shadow import keep_apart
 from settings.sources import (
     DEFAULT,
-    FILE,
     Given,
     Variables,
     find_config_file,
@@ -28,7 +25,9 @@ from settings.sources import (
     read_dotenv,
     read_environment,
 )
+from settings.unknown import is_secret_variable
 from settings.validation import validate
+from settings.written import Written, read_document, read_variables
 
 
 def load_settings(
@@ -52,77 +51,23 @@ def load_settings(
     path, named_by = find_config_file(config_path, (environment, dotenv))
 
     given = {name: Given(value, "default", DEFAULT) for name, value in defaults().items()}
-    if path is not None:
-        given |= _from_file(read_config_file(path, named_by, report), f"file {path}", report)
+    written = Written()
+    for tree in read_config_file(path, named_by, report) if path is not None else []:
+        written.add(read_document(tree, f"file {path}", report))
     for variables in (dotenv, environment):
-        given |= _from_variables(variables, report)
-    given |= _secrets((environment, dotenv), report)
+        written.add(read_variables(variables, report))
+    placeholders = Placeholders((environment, dotenv), is_secret_variable)
+    written = written.resolved(placeholders, report)
+    given |= written.given | _secrets((environment, dotenv), report)
 
-    clients = read_clients(given, path, report)
-    settings = _build(given, clients, report)
+    clients = read_clients(given, path, placeholders, report)
+    settings = _build(given, clients, written.emptied(), report)
     if report.errors:
-        raise SettingsError(report.errors, report.files)
+        raise SettingsError(report.errors, report.files, report.all_warnings)
     origins = {name: value.origin for name, value in given.items()} | {"clients": clients.origin}
-    known = {"origins": origins, "warnings": tuple(report.warnings), "files": tuple(report.files)}
+    known = {"origins": origins, "warnings": report.all_warnings, "files": tuple(report.files)}
     settings = settings.model_copy(update=known)
     return keep_apart(settings) if settings.delivery.mode == "shadow" else settings
-
-
-def _from_file(tree: Mapping[Any, Any], origin: str, report: Report) -> dict[str, Given]:
-    if isinstance(tree.get("clients"), list):  # the Anchor Platform 2 has the list right there
-        tree = {**tree, "clients": {"items": tree["clients"]}}
-    aliases = {alias: key.name for key in all_keys().values() for alias in key.aliases}
-    given: dict[str, Given] = {}
-    for written, value in flatten_tree(tree):
-        name = aliases.get(written, written)
-        key = all_keys().get(name)
-        if unknown.is_secret_name(name):
-            if value is not None:
-                _refuse_secret(name, origin, report)
-        elif key is not None:
-            if value is not None and value != "":
-                given[name] = Given(value.strip() if isinstance(value, str) else value, origin, FILE)
-        elif name in sections():
-            if value is not None and value != {}:
-                right = f"keys below it, like {next(known for known in all_keys() if known.startswith(name))}"
-                report.error(name, origin, f"{shown(value)} stands where a section belongs", right)
-        else:
-            unknown.warn_of_key(name, origin, report)
-    return given
-
-
-def _refuse_secret(name: str, origin: str, report: Report) -> None:
-    variable = unknown.secret_variable(name)
-    report.error(
-        name, origin, "is a secret and must not stand in a file of settings", f"the variable {variable}"
-    )
-
-
-def _from_variables(variables: Variables, report: Report) -> dict[str, Given]:
-    given: dict[str, Given] = {}
-    used: set[str] = set()
-    for key in all_keys().values():
-        used.update(key.variables)
-        if key.is_secret:
-            continue
-        for form in reversed(key.variables):  # the proper name last: it wins over an alias
-            value = variables.get(form)
-            if value is None:
-                continue
-            if unknown.is_service_link(value.value):
-                wrong = f"{shown(value.value)} is what Kubernetes sets for a service of that name; left out"
-                report.warn(
-                    key.name, value.origin, wrong, "enableServiceLinks: false in the pod, or another name"
-                )
-            else:
-                given[key.name] = replace(value, value=value.value.strip())
-    if (listed := collect_indexed(variables, used, report)) is not None:
-        given["clients.items"] = listed
-    for form in variables:
-        value = variables.get(form)
-        if value is not None and form not in used:
-            unknown.warn_of_variable(form, value.origin, report)
-    return given
 
 
 def _secrets(sources: tuple[Variables, ...], report: Report) -> dict[str, Given]:
@@ -133,7 +78,9 @@ def _secrets(sources: tuple[Variables, ...], report: Report) -> dict[str, Given]
     return given
 
 
-def _build(given: Mapping[str, Given], clients: ClientList, report: Report) -> Settings:
+def _build(
+    given: Mapping[str, Given], clients: ClientList, emptied: Mapping[str, str], report: Report
+) -> Settings:
     """The settings; keys that are wrong are noted and get their defaults, so that the rules can run."""
 
     def origin_of(name: str) -> str:
@@ -141,17 +88,24 @@ def _build(given: Mapping[str, Given], clients: ClientList, report: Report) -> S
 
     values = {name: value.value for name, value in given.items() if not name.startswith("clients.")}
     found = validate(Settings, nest(values) | {"clients": clients.clients}, origin_of)
-    wrong: set[str] = set()
+    wrong = {known_key(problem.key) for problem in report.errors}
     if not isinstance(found, Settings):
         report.errors.extend(_named(problem) for problem in found)
-        wrong = {_key_of(problem.key).name for problem in found}
-        values |= {name: defaults().get(name) for name in wrong}
+        wrong_values = {_key_of(problem.key).name for problem in found}
+        wrong |= wrong_values
+        values |= {name: defaults().get(name) for name in wrong_values}
         found = validate(Settings, nest(values) | {"clients": clients.clients}, origin_of)
         if not isinstance(found, Settings):
             raise SettingsError(found)  # a default that is wrong; a test keeps this from happening
-    for finding in findings(found, has_callback_urls=clients.has_callback_urls):
+    sources = Sources(
+        frozenset(name for name, value in given.items() if value.rank > DEFAULT),
+        emptied,
+        has_callback_urls=clients.has_callback_urls,
+    )
+    for finding in findings(found, sources):
         if wrong.isdisjoint((finding.key, *finding.looked_at)):
             origin = clients.origin if finding.key.startswith("clients.") else origin_of(finding.key)
+            origin = emptied.get(finding.key, origin)
             into = report.warnings if finding.is_warning else report.errors
             into.append(_named(Problem(finding.key, origin, finding.wrong, finding.right)))
     return found

@@ -42,12 +42,15 @@ class Problem:
 class SettingsError(Exception):
     """The configuration cannot be used; ``problems`` has everything that must change.
 
-    ``files`` are those that were looked into.
+    ``files`` are those that were looked into; ``warnings`` are what would have been warned of.
     """
 
-    def __init__(self, problems: Sequence[Problem], files: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], files: Iterable[Path] = (), warnings: Sequence[Problem] = ()
+    ) -> None:
         self.problems = list(problems)
         self.files = tuple(files)
+        self.warnings = tuple(warnings)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -63,7 +66,14 @@ class Report:
 
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    unknown: list[Problem] = field(default_factory=list)
+    """Warnings of names that mean nothing here: read first, as a mistyped key explains what follows."""
     files: list[Path] = field(default_factory=list)
+
+    @property
+    def all_warnings(self) -> tuple[Problem, ...]:
+        """In the order to read them."""
+        return (*self.unknown, *self.warnings)
 
     def error(self, key: str, origin: str, wrong: str, right: str) -> None:
         """Notes what must change."""
@@ -72,6 +82,10 @@ class Report:
     def warn(self, key: str, origin: str, wrong: str, right: str) -> None:
         """Notes what is worth a look and stops nothing."""
         self.warnings.append(Problem(key, origin, wrong, right))
+
+    def warn_unknown(self, key: str, origin: str, right: str) -> None:
+        """Notes a name that means nothing here, with the nearest that does."""
+        self.unknown.append(Problem(key, origin, "is not known and has no effect", right))
 
 
 def shown(value: object) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from settings.fields import LowerCase, Seconds, Section
+from settings.fields import Seconds, Section
+from settings.relaxed import Choice
 
 
 class ReloadSettings(Section):
@@ -12,4 +13,4 @@ class ReloadSettings(Section):
 
     watch_files: bool
     interval_seconds: Seconds
-    removed_destinations: Annotated[Literal["keep", "drop"], LowerCase]
+    removed_destinations: Annotated[Literal["keep", "drop"], Choice()]

@@ -7,47 +7,33 @@ another.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-from pydantic import SecretStr, TypeAdapter, ValidationError
-
-from settings.fields import HeaderValue
+from settings.business_server_rules import (
+    ENABLED,
+    business_server_findings,
+    empty_addresses,
+    is_forgotten_default,
+)
+from settings.findings import Finding, Sources, fits_header, missing_file, short_secret
 from settings.model import Settings
 from settings.problems import shown
 
-JWT_SECRET_BYTES = 32
-"""RFC 7518, 3.2: an HS256 key is at least as long as the hash."""
 ADMIN_TOKEN_CHARACTERS = 16
 """It opens what moves events and shows them, and the pages may be reached by many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a rule found: the key to change, and every key it looked at."""
-
-    key: str
-    wrong: str
-    right: str
-    looked_at: tuple[str, ...] = ()
-    is_warning: bool = False
-
-
-def findings(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding]:
-    """Everything the rules find.
-
-    Args:
-        settings: complete; keys found wrong before have their defaults.
-        has_callback_urls: whether any client has a callback URL, clients with mistakes included.
-    """
+def findings(settings: Settings, sources: Sources) -> Iterator[Finding]:
+    """Everything the rules find. ``settings`` are complete; keys found wrong before have their defaults."""
+    has_callback_urls = sources.has_callback_urls
+    yield from empty_addresses(settings, sources)
     yield from _kafka(settings)
-    yield from _callback_api(settings)
+    yield from business_server_findings(settings, sources)
     yield from _signing(settings, has_callback_urls=has_callback_urls)
     yield from _ordered_pairs(settings)
     yield from _topic_names(settings)
     yield from _more_info(settings)
     yield from _shared_identities(settings)
-    yield from _nobody_served(settings, has_callback_urls=has_callback_urls)
+    yield from _nobody_served(settings, sources)
     yield from _shadow(settings)
     yield from _web(settings)
 
@@ -66,16 +52,8 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     if kafka.uses_ssl:
         stores = ["ssl_keystore_location", *(["ssl_truststore_location"] if kafka.ssl_verify_cert else [])]
         for name in stores:
-            yield from _missing_store(f"{prefix}.{name}", getattr(kafka, name), (protocol,))
+            yield from missing_file(f"{prefix}.{name}", getattr(kafka, name), (protocol,))
     yield from _weak_kafka(settings)
-
-
-def _missing_store(key: str, path: Path | None, looked_at: tuple[str, ...]) -> Iterator[Finding]:
-    if path is not None and str(path).startswith("classpath:"):
-        wrong = f"{path} is inside the Anchor Platform's jar, which is not here"
-        yield Finding(key, wrong, "the path of a copy of that file", looked_at)
-    else:
-        yield from _missing_file(key, path, looked_at)
 
 
 def _weak_kafka(settings: Settings) -> Iterator[Finding]:
@@ -88,29 +66,6 @@ def _weak_kafka(settings: Settings) -> Iterator[Finding]:
         read = "the password and all events" if kafka.sasl_mechanism == "PLAIN" else "all events"
         wrong = f"is {kafka.security_protocol} with {kafka.sasl_mechanism}: {read} cross the network readable"
         yield Finding(f"{prefix}.security_protocol", wrong, "SASL_SSL", is_warning=True)
-
-
-def _callback_api(settings: Settings) -> Iterator[Finding]:
-    api, enabled = settings.callback_api, "event_processor.callback_api_request.enabled"
-    if not settings.event_processor.callback_api_request.enabled:
-        return
-    secret, kind = api.auth.secret, api.auth.type
-    looked_at = (enabled, "callback_api.auth.type")
-    if kind != "none" and secret is None:
-        wrong = f"is missing, and callback_api.auth.type is {kind}"
-        right = "SECRET_CALLBACK_API_AUTH_SECRET in the environment or .env"
-        yield Finding("callback_api.auth.secret", wrong, right, looked_at)
-    if kind == "jwt" and secret is not None:
-        yield from _short_secret("callback_api.auth.secret", secret)
-    if kind == "api_key" and secret is not None and not _fits_header(secret):
-        wrong = "has characters that an HTTP header cannot carry"
-        yield Finding("callback_api.auth.secret", wrong, "printable ASCII without line breaks", looked_at)
-    for name in ("ca_certificate_path", "client_certificate_path", "client_key_path"):
-        yield from _missing_file(f"callback_api.{name}", getattr(api, name), (enabled,))
-    if api.client_key_path is not None and api.client_certificate_path is None:
-        wrong = "is missing, and callback_api.client_key_path is set"
-        keys = ("callback_api.client_key_path",)
-        yield Finding("callback_api.client_certificate_path", wrong, "the certificate of that key", keys)
 
 
 def _signing(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding]:
@@ -193,7 +148,7 @@ def _more_info(settings: Settings) -> Iterator[Finding]:
             wrong = f"is missing, and a client has a {sep} callback URL: bodies go out without more_info_url"
             yield Finding(key, wrong, f"SECRET_{sep.upper()}_MORE_INFO_URL_JWT_SECRET", is_warning=True)
         else:
-            yield from _short_secret(key, secret)
+            yield from short_secret(key, secret)
 
 
 def _shared_identities(settings: Settings) -> Iterator[Finding]:
@@ -211,13 +166,15 @@ def _shared_identities(settings: Settings) -> Iterator[Finding]:
                 yield Finding(f"clients.{what}", wrong, "each in one client", is_warning=True)
 
 
-def _nobody_served(settings: Settings, *, has_callback_urls: bool) -> Iterator[Finding]:
+def _nobody_served(settings: Settings, sources: Sources) -> Iterator[Finding]:
     processor = settings.event_processor
-    to_clients = processor.client_status_callback.enabled and has_callback_urls
-    if settings.events.enabled and not to_clients and not processor.callback_api_request.enabled:
+    to_clients = processor.client_status_callback.enabled and sources.has_callback_urls
+    if not settings.events.enabled or to_clients or processor.callback_api_request.enabled:
+        return
+    if not is_forgotten_default(settings, sources):
         wrong = "is false, and no client is served either: nothing is delivered"
         right = "true, or client_status_callback.enabled with a client that has a callback URL"
-        yield Finding("event_processor.callback_api_request.enabled", wrong, right, is_warning=True)
+        yield Finding(ENABLED, wrong, right, is_warning=True)
 
 
 def _shadow(settings: Settings) -> Iterator[Finding]:
@@ -233,29 +190,9 @@ def _web(settings: Settings) -> Iterator[Finding]:
             right = "SECRET_WEB_ADMIN_TOKEN in the environment or .env"
             yield Finding("web.admin_token", f"is missing, and {required} is true", right, (required,))
         return
-    if not _fits_header(token):
+    if not fits_header(token):
         wrong = "has characters that an HTTP header cannot carry"
         yield Finding("web.admin_token", wrong, "printable ASCII without line breaks")
     elif len(token.get_secret_value()) < ADMIN_TOKEN_CHARACTERS:
         wrong = f"has {len(token.get_secret_value())} characters: easy to guess"
         yield Finding("web.admin_token", wrong, f"{ADMIN_TOKEN_CHARACTERS} or more, by chance")
-
-
-def _short_secret(key: str, secret: SecretStr) -> Iterator[Finding]:
-    length = len(secret.get_secret_value().encode())
-    if length < JWT_SECRET_BYTES:
-        right = f"{JWT_SECRET_BYTES} bytes or more"
-        yield Finding(key, f"has {length} bytes: easy to guess", right, is_warning=True)
-
-
-def _missing_file(key: str, path: Path | None, looked_at: tuple[str, ...]) -> Iterator[Finding]:
-    if path is not None and not path.is_file():
-        yield Finding(key, f"{path} is not there", "the path of a readable file", looked_at)
-
-
-def _fits_header(secret: SecretStr) -> bool:
-    try:
-        TypeAdapter(HeaderValue).validate_python(secret.get_secret_value())
-    except ValidationError:
-        return False
-    return True

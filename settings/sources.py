@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from dotenv.parser import parse_stream
 from settings.fields import strip_file_scheme
 from settings.keys import variable_of
 from settings.problems import Report
-from settings.text_yaml import describe_error, load_text
+from settings.text_yaml import describe_error, load_documents
 
 CONFIG_VARIABLES = ("EVENTPROC_CONFIG", "STELLAR_ANCHOR_CONFIG")
+
+CLASSPATH, COPY_OF_IT = "classpath:", "the path of a copy of that file"
 
 DEFAULT, FILE, DOTENV, ENVIRONMENT = range(4)
 """Ranks."""
@@ -40,10 +42,17 @@ class Variables:
     """The variables of one source, by the form that all spellings share (``EVENTS_QUEUE_TYPE``)."""
 
     by_form: Mapping[str, Given]
+    empty: Mapping[str, Given] = field(default_factory=dict)
+    """Those that are set to nothing."""
 
     def get(self, form: str) -> Given | None:
         """The variable, however it is spelled; None when it is missing or empty."""
         return self.by_form.get(form)
+
+    def look_up(self, name: str) -> Given | None:
+        """The variable that a placeholder names, also an empty one; None when it is missing."""
+        form = variable_of(name)
+        return self.by_form.get(form) or self.empty.get(form)
 
     def __iter__(self) -> Iterator[str]:
         """The forms."""
@@ -84,28 +93,31 @@ def find_config_file(config_path: Path | None, sources: tuple[Variables, ...]) -
     return None, ""
 
 
-def read_config_file(path: Path, named_by: str, report: Report) -> Mapping[Any, Any]:
-    """The YAML file's tree; empty, and a problem noted, when it cannot be read."""
+def read_config_file(path: Path, named_by: str, report: Report) -> list[Mapping[Any, Any]]:
+    """The trees of the YAML file's documents; none, and a problem noted, when it cannot be read."""
     text = read_text(path, "configuration file", named_by, report)
     if text is None:
-        return {}
+        return []
     try:
-        tree = load_text(text)
+        trees = [tree for tree in load_documents(text) if tree is not None]
     except yaml.YAMLError as error:
         report.error("configuration file", f"file {path}", describe_error(error), "valid YAML")
-        return {}
-    if tree is None:
-        return {}
-    if not isinstance(tree, Mapping):
+        return []
+    if not all(isinstance(tree, Mapping) for tree in trees):
         report.error(
             "configuration file", f"file {path}", "has no keys at its top level", "events: and so on"
         )
-        return {}
-    return tree
+        return []
+    return trees
 
 
 def read_text(path: Path, key: str, origin: str, report: Report) -> str | None:
     """The text of a file; None, and a problem noted, when it cannot be read."""
+    if str(path).startswith(CLASSPATH):
+        report.error(
+            key, origin, f"{path} is inside the Anchor Platform's jar, which is not here", COPY_OF_IT
+        )
+        return None
     report.files.append(path.absolute())
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -120,8 +132,14 @@ def read_text(path: Path, key: str, origin: str, report: Report) -> str | None:
 
 def _variables(raw: Mapping[str, str], source: str, rank: int) -> Variables:
     by_form: dict[str, Given] = {}
+    empty: dict[str, Given] = {}
     # The exact form last, so that it wins over another spelling of the same variable.
     for name in sorted(raw, key=lambda name: name == variable_of(name)):
-        if raw[name].strip():
-            by_form[variable_of(name)] = Given(raw[name], f"{source} {name}", rank)
-    return Variables(by_form)
+        into = by_form if raw[name].strip() else empty
+        into[variable_of(name)] = Given(_unescape(raw[name]), f"{source} {name}", rank)
+    return Variables(by_form, empty)
+
+
+def _unescape(value: str) -> str:
+    r"""``\n`` as a newline and ``\"`` as a quote (AP ``ConfigEnvironment.getenv``), for lists of clients."""
+    return value.replace("\\n", "\n").replace('\\"', '"')

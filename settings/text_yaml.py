@@ -24,13 +24,22 @@ class _TextLoader(yaml.SafeLoader):
 
 
 def load_text(text: str) -> Any:
-    """The document: mappings, lists, text and None. Raises ``yaml.YAMLError``."""
+    """The document: mappings, lists, text and None. Raises ``yaml.YAMLError``, also for a second document."""
+    trees = load_documents(text)
+    if len(trees) > 1:
+        raise yaml.YAMLError("has more than one document")
+    return trees[0] if trees else None
+
+
+def load_documents(text: str) -> list[Any]:
+    """Each document of a text that has one or more, parted by ``---``. Raises ``yaml.YAMLError``."""
     try:
-        tree = yaml.load(text, Loader=_TextLoader)  # noqa: S506  (derived from SafeLoader)
+        trees = list(yaml.load_all(text, Loader=_TextLoader))
     except RecursionError:
         raise yaml.YAMLError("nests too deeply") from None
-    _check_depth(tree, _MAX_DEPTH)
-    return tree
+    for tree in trees:
+        _check_depth(tree, _MAX_DEPTH)
+    return trees
 
 
 def _check_depth(tree: Any, remaining: int) -> None:

@@ -41,7 +41,8 @@ ANCHOR_PLATFORM_PREFIXES = (
     "event_processor.context_path",
     "events.queue.msk",
     "events.queue.sqs",
-    "events.publisher",
+    "events.publisher.sqs",
+    "events.publisher.msk",
 )
 """The Anchor Platform's keys inside these sections."""
 
@@ -72,6 +73,8 @@ ANCHOR_PLATFORM_SECTIONS = frozenset(
 )
 """The Anchor Platform's sections that are not ours at all."""
 
+_SOURCE_TOPICS = "events.event_type_to_queue."
+
 _ANCHOR_PLATFORM_SECRETS = re.compile(
     r"SECRET_(DATA|PLATFORM_API|CUSTODY|CUSTODY_SERVER|SEP45|SENTRY|STELLAR_NETWORK|RPC|METRICS)_.*"
     r"|SECRET_SEP10_JWT_SECRET|SECRET_(SEP6|SEP24)_INTERACTIVE_URL_JWT_SECRET"
@@ -99,16 +102,28 @@ def secret_variable(name: str) -> str | None:
     return form if form in _secret_variables() else None
 
 
-def warn_of_key(name: str, origin: str, report: Report) -> None:
-    """Warns when an unknown dotted key looks like a mistake."""
+def is_secret_variable(name: str) -> bool:
+    """Whether a variable of this name holds a secret, in any spelling."""
+    form = variable_of(name)
+    return form.startswith("SECRET_") or form in {
+        variable_of(key.name) for key in all_keys().values() if key.is_secret
+    }
+
+
+def warn_of_key(written: str, name: str, origin: str, report: Report) -> None:
+    """Warns when an unknown dotted key looks like a mistake; ``name`` is its snake case."""
     section = name.partition(".")[0]
-    if name.startswith(OWN_PREFIXES):
+    if name.startswith(_SOURCE_TOPICS):
+        report.warn(
+            written, origin, "is of Anchor Platform 2.0; one topic is read", "its name in topics.source"
+        )
+    elif name.startswith(OWN_PREFIXES):
         if not name.startswith(ANCHOR_PLATFORM_PREFIXES):
-            _warn(name, origin, nearest(name, all_keys()), report)
+            _warn(written, origin, nearest(name, all_keys()), report)
     elif section not in ANCHOR_PLATFORM_SECTIONS and section not in _own_sections():
         guess = nearest(section, _own_sections(), cutoff=0.8)
         if guess is not None:
-            _warn(name, origin, guess, report)
+            _warn(written, origin, guess, report)
 
 
 def warn_of_variable(form: str, origin: str, report: Report) -> None:
@@ -131,7 +146,7 @@ def warn_of_variable(form: str, origin: str, report: Report) -> None:
 
 def _warn(name: str, origin: str, guess: str | None, report: Report) -> None:
     right = f"{guess}?" if guess else "see settings/defaults.yaml for the keys there are"
-    report.warn(name, origin, "is not known and has no effect", right)
+    report.warn_unknown(name, origin, right)
 
 
 def _is_secret_file(form: str) -> bool:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from settings.fields import Section
 from settings.problems import Problem, nearest, shown
+from settings.relaxed import uniform
 
 S = TypeVar("S", bound=Section)
 
@@ -70,7 +71,9 @@ def _explain(detail: ErrorDetails) -> tuple[str, str]:
 
 def _explain_choice(expected: str, value: Any) -> tuple[str, str]:
     choices = expected.replace("'", "").replace(" or ", ", ").split(", ")
-    guess = nearest(str(value), choices)
+    guess = nearest(str(value).lower(), choices) or next(
+        (choice for choice in choices if uniform(choice) in uniform(str(value))), None
+    )
     hint = f" (did you mean {guess}?)" if guess and len(choices) > 1 else ""
     return f"{shown(value)} is not known{hint}", choices[0] if len(
         choices

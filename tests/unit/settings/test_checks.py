@@ -12,7 +12,6 @@ from settings.checks import (
     PUBLIC_KEY_VERSION,
     SECRET_SEED_VERSION,
     check_brokers,
-    check_domain,
     check_signing_key,
     check_url,
     is_strkey,
@@ -38,7 +37,7 @@ def test_a_changed_letter_breaks_a_strkey(place: int, letter: str) -> None:
     assert is_strkey(changed, PUBLIC_KEY_VERSION) is (changed == key)
 
 
-@pytest.mark.parametrize("check", [check_url, check_domain, check_brokers, check_signing_key])
+@pytest.mark.parametrize("check", [check_url, check_brokers, check_signing_key])
 @given(text=st.text(max_size=60))
 def test_no_text_makes_a_check_fail_otherwise_than_by_refusing(
     check: Callable[[str], str], text: str

@@ -65,21 +65,27 @@ def test_a_secret_may_stand_in_a_file_of_its_own(loading: Loading, tmp_path: Pat
 
 
 @by_variable
-@pytest.mark.parametrize("spelling", ["own", "secret.", "SECRET_"])
-def test_a_secret_in_yaml_is_a_problem_that_does_not_show_it(
-    loading: Loading, key: Key, spelling: str
-) -> None:
-    name = {
-        "own": key.name,
-        "secret.": f"secret.{key.variable.removeprefix('SECRET_').lower()}",
-        "SECRET_": key.variable,
-    }[spelling]
+def test_a_secret_in_yaml_is_a_problem_that_does_not_show_it(loading: Loading, key: Key) -> None:
+    problem = loading.problem(f"{key.name}: {VALUES[key.variable]}")
 
-    problem = loading.problem(f"{name}: {VALUES[key.variable]}")
-
-    assert problem.key == name
+    assert problem.key == key.name
     assert problem.right == f"the variable {key.variable}"
     assert VALUES[key.variable] not in str(problem)
+
+
+@by_variable
+@pytest.mark.parametrize("spelling", ["secret.", "SECRET_"])
+def test_a_secret_of_the_platform_in_yaml_is_dropped_with_a_warning_as_there(
+    loading: Loading, key: Key, spelling: str
+) -> None:
+    name = key.variable if spelling == "SECRET_" else f"secret.{key.variable.removeprefix('SECRET_').lower()}"
+
+    found = loading.load(f"{name}: {VALUES[key.variable]}")
+
+    assert [warning.key for warning in found.warnings] == [name]
+    assert key.variable in found.warnings[0].right
+    assert VALUES[key.variable] not in str(found.warnings)
+    assert secret_of(found, key) is None
 
 
 def test_an_empty_secret_key_in_yaml_is_passed_over(loading: Loading) -> None:

@@ -9,10 +9,10 @@ from tests.unit.settings.loading import Loading, keys
     ("key", "guess"),
     [
         ("events.enable", "events.enabled?"),
-        ("events.queue.kafka.bootstrap-server", "events.queue.kafka.bootstrap_server?"),
+        ("events.queue.kafka.bootstrap-servr", "events.queue.kafka.bootstrap_server?"),
         ("events.queue.kafka.bootstrap_servers", "events.queue.kafka.bootstrap_server?"),
         ("event_processor.callback_api_requests.enabled", "event_processor.callback_api_request.enabled?"),
-        ("callback_api.baseUrl", "callback_api.base_url?"),
+        ("callbackApi.baseUri", "callback_api.base_url?"),
         ("callback_api.auth.jwt.expiration_millis", "callback_api.auth.jwt.expiration_milliseconds?"),
         ("client_status_callback.legacy_header", "client_status_callback.legacy_signature_header?"),
         ("delivery.retry.max_second", "delivery.retry.max_seconds?"),
@@ -63,7 +63,7 @@ def test_a_foreign_key_is_passed_over_in_silence(loading: Loading, key: str) -> 
     [
         ("EVENTS_QUEUE_KAFKA_BOOTSTRAP_SERVERS", "EVENTS_QUEUE_KAFKA_BOOTSTRAP_SERVER?"),
         ("EVENT_PROCESSOR_CALLBACK_API_ENABLED", "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED?"),
-        ("CALLBACK_API_BASEURL", "CALLBACK_API_BASE_URL?"),
+        ("CALLBACK_API_BASEURI", "CALLBACK_API_BASE_URL?"),
         ("DELIVERY_RETRY_MAX", "DELIVERY_RETRY_MAX_SECONDS?"),
         ("TOPICS_PARTITION", "TOPICS_PARTITIONS?"),
         ("CLIENTS_VALUES", "CLIENTS_VALUE?"),
