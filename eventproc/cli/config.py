@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from eventproc.cli.context import CliContext, ExitCode, fail, mention_warnings, print_warnings
+from eventproc.cli.context import CliContext, ExitCode, fail, mention_warnings
 from eventproc.tracing_extra import missing_extra
 from settings import Settings
 from settings.overview import Entry, overview
@@ -19,15 +19,17 @@ def config() -> None:
 
 
 @config.command()
+@click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
 @click.pass_obj
-def check(context: CliContext) -> None:
-    """Report every mistake and every warning. Exits with 2 when there is a mistake."""
-    settings = context.load()
+def check(context: CliContext, *, strict: bool) -> None:
+    """Report every warning and every mistake. Exits with 2 when there is a mistake."""
+    settings = context.load(prints_warnings=True)
     _check_kafka_stores(settings)
     _check_tracing(settings)
-    print_warnings(settings)
     _say_who_signs(settings)
     click.echo(_verdict(settings))
+    if strict and settings.warnings:
+        raise click.exceptions.Exit(int(ExitCode.CHECK_FAILED))
 
 
 @config.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from settings import Settings, SettingsError, load_settings
+from settings import Problem, Settings, SettingsError, load_settings
 
 
 class ExitCode(IntEnum):
@@ -33,11 +33,19 @@ class CliContext:
     execute: Callable[[str, list[str], Mapping[str, str]], None] = os.execve
     """Becomes another program: path, arguments, environment."""
 
-    def load(self) -> Settings:
-        """The settings; with mistakes in them the command ends here, having printed each."""
+    def load(self, *, prints_warnings: bool = False) -> Settings:
+        """The settings; with mistakes in them the command ends here, having printed each.
+
+        ``prints_warnings``: first, on standard error, as a mistyped key may be what a mistake comes from.
+        """
         try:
-            return load_settings(self.config_path, self.environment)
+            settings = load_settings(self.config_path, self.environment)
+            if prints_warnings:
+                print_warnings(settings.warnings)
+            return settings
         except SettingsError as error:
+            if prints_warnings:
+                print_warnings(error.warnings)
             fail(str(error), ExitCode.USAGE)
 
 
@@ -55,7 +63,7 @@ def mention_warnings(settings: Settings) -> None:
         click.echo(f"{some} about the configuration: see `eventproc config check`.", err=True)
 
 
-def print_warnings(settings: Settings) -> None:
+def print_warnings(warnings: Iterable[Problem]) -> None:
     """One line per warning, to standard error."""
-    for warning in settings.warnings:
+    for warning in warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 from eventproc.auth import Authenticator, NoAuth
 from eventproc.auth.api_key import ApiKeyAuth
@@ -34,19 +33,12 @@ def business_server_destinations(settings: Settings) -> list[Destination]:
         Destination(
             id=DESTINATION_ID,
             topic=topic_name(settings.topics.prefix, DESTINATION_ID),
-            endpoint=Endpoint(event_url(api.base_url, append=api.event_path_mode == "append"), tls),
+            endpoint=Endpoint(api.event_url, tls),
             authenticator=_authenticator(settings),
             build_body=_build_body,
             build_from_span=_build_from_span,
         )
     ]
-
-
-def event_url(base_url: str, *, append: bool) -> str:
-    """``/event`` at the root of the base URL (the guide's way), or below its path (newer platforms' way)."""
-    parts = urlsplit(base_url)
-    path = parts.path.rstrip("/") + "/event" if append else "/event"
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
 def _build_body(event: Event, timestamp_ms: int, now: float) -> bytes:  # noqa: ARG001 - one signature for all
