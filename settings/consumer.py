@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.fields import LowerCase, Seconds, Section, Text
+from settings.fields import Seconds, Section, Text
+from settings.relaxed import Choice
 
 IsolationLevel = Literal["read_committed", "read_uncommitted"]
 
@@ -14,7 +15,7 @@ IsolationLevel = Literal["read_committed", "read_uncommitted"]
 class ConsumerSettings(Section):
     """``consumer.*``."""
 
-    isolation_level: Annotated[IsolationLevel, LowerCase]
+    isolation_level: Annotated[IsolationLevel, Choice()]
     session_timeout_seconds: Seconds
     heartbeat_interval_seconds: Seconds
     # One poll must stay far below Faust's stream buffer of 4096, or a full stream stops all others.
