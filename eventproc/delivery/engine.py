@@ -5,6 +5,9 @@ worker (measured: see the design). What is too much is held back by pausing the 
 
 A worker task goes from lane to lane for as long as something is ready, so a busy destination costs no task
 per event. Nothing here knows Faust: records come in by ``accept``, offsets go out by ``commit_points``.
+
+Stopped means stopped: after a pause, a drain or an opened breaker, no request begins. So a task takes a lane
+only when its attempt may begin at once (``_take``), and asks again after what it awaited (``_may_begin``).
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from aiolimiter import AsyncLimiter
 from typing_extensions import assert_never
 
 from eventproc.backoff import RetryPolicy
@@ -29,14 +31,24 @@ from eventproc.delivery.held_lanes import UnsharedHolds
 from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Timing, Tracer
 from eventproc.delivery.partitions import AssignedPartitions, Partition
-from eventproc.delivery.request import build_body, sign
+from eventproc.delivery.request import Body, build_body, sign
 from eventproc.delivery.stats import DestinationStats
 from eventproc.delivery.tried import Tried
 from eventproc.destinations import Destination
 from eventproc.http.sender import Sender
 from eventproc.lanes import Lane, Lanes
 from eventproc.order_guard import Instant, OrderGuard
-from eventproc.outcomes import Delivered, Failed, Outcome, Rejected, Unbuildable, judge
+from eventproc.outcomes import (
+    Delivered,
+    Failed,
+    NoResponse,
+    Outcome,
+    Rejected,
+    Response,
+    Unbuildable,
+    judge,
+)
+from eventproc.pace import Pace
 from eventproc.records import read_origin
 from eventproc.watermark import CommitPoint
 from settings.delivery import DeliverySettings
@@ -85,6 +97,7 @@ class Engine:
         self._evidence = Evidence()
         self._guard = parts.guard
         self._workers: set[asyncio.Task[None]] = set()
+        self._sending = 0
         self._timer: Timer | None = None
         self._operator_pause = False
         self._draining = False
@@ -102,8 +115,7 @@ class Engine:
         self._policy = RetryPolicy(
             retry.initial_seconds, retry.max_seconds, retry.retry_after_max_seconds, retry.poison_attempts
         )
-        rate = delivery.rate_limit_per_second
-        self._limiter = None if rate is None else _limiter(rate)
+        self._pace = Pace(delivery.rate_limit_per_second)
 
     # -- what the consumer calls -------------------------------------------------------------------
 
@@ -220,6 +232,11 @@ class Engine:
         return not self._workers and not self._lanes.has_ready(self._clock.monotonic())
 
     @property
+    def waits_for_its_pace(self) -> bool:
+        """Whether nothing is in flight because the rate limit allows no attempt yet."""
+        return not self._workers and not self._pace.is_open(self._clock.monotonic())
+
+    @property
     def partitions(self) -> AssignedPartitions:
         """The partitions that are ours, with their progress."""
         return self._partitions
@@ -233,30 +250,40 @@ class Engine:
 
     def _start(self) -> None:
         """Start workers for what is ready, as far as the breaker allows, and set the timer for the rest."""
-        if self._draining or self._operator_pause or not self._dead_letters.is_current:
+        if self._is_stopped:
             return
         while (lane := self._take(len(self._workers))) is not None:
             worker = asyncio.get_running_loop().create_task(self._work(lane))
             self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)  # one that is cancelled before it runs, too
         self._set_timer()
 
+    @property
+    def _is_stopped(self) -> bool:
+        return self._draining or self._operator_pause or not self._dead_letters.is_current
+
+    def _may_begin(self) -> bool:
+        """Return whether the attempt that a lane was taken for may still begin."""
+        limit = self.breaker.limit(self._delivery.max_in_flight, self._clock.monotonic())
+        return not self._is_stopped and self._sending < limit
+
     def _take(self, busy: int) -> Lane[Job] | None:
-        if self._draining or self._operator_pause or not self._dead_letters.is_current:
+        """Return a lane whose attempt may begin now, and count it towards the pace."""
+        if self._is_stopped or (self._lanes.is_all_running and self.breaker.state is BreakerState.CLOSED):
             return None
-        if self._lanes.is_all_running and self.breaker.state is BreakerState.CLOSED:
+        now, before = self._clock.monotonic(), self.breaker.state
+        if not self._pace.is_open(now) or busy >= self.breaker.limit(self._delivery.max_in_flight, now):
             return None
-        now = self._clock.monotonic()
-        before = self.breaker.state
-        if busy >= self.breaker.limit(self._delivery.max_in_flight, now):
+        is_probe = self.breaker.state is BreakerState.HALF_OPEN
+        lane = self._lanes.take_probe(self.breaker.last_probe) if is_probe else self._lanes.take(now)
+        if lane is None:
             return None
-        if self.breaker.state is BreakerState.HALF_OPEN:
-            lane = self._lanes.take_probe(self.breaker.last_probe)
-            if lane is not None:
-                self.breaker.last_probe = lane.key
-                if before is not BreakerState.HALF_OPEN:
-                    log.debug("breaker.probing", destination=self.destination.id)
-            return lane
-        return self._lanes.take(now)
+        self._pace.spend(now)
+        if is_probe:
+            self.breaker.last_probe = lane.key
+            if before is not BreakerState.HALF_OPEN:
+                log.debug("breaker.probing", destination=self.destination.id)
+        return lane
 
     async def _work(self, first: Lane[Job]) -> None:
         lane: Lane[Job] | None = first
@@ -290,33 +317,54 @@ class Engine:
     async def _attempt(self, lane: Lane[Job]) -> None:
         """Steps 5 to 11 for the head of one lane."""
         job = lane.items[0]
-        if await self._dead_letters.is_held(lane.key, job):
-            await self._give_up(lane, job, self._dead_letters.held(lane.key))
+        body = await self._prepare(lane, job)
+        if body is None:
+            self._pace.give_back()
             return
-        body = build_body(self.destination, job, self._clock.wall())
-        if isinstance(body, Unbuildable):
-            await self._settle(lane, job, body, None)
-            return
-        if job.attempts == 0 and self._guard.is_stale(self.destination.id, lane.key, body.updated_at):
-            self.stats.late += 1
-            if self._delivery.order == "skip_stale" and job.origin.redriven is None:
-                self._journal.skipped(self.destination.id, job, "stale")
-                self._finish(lane, job)
-                return
-        if self._limiter is not None:
-            await self._limiter.acquire()
         job.attempts += 1
         started, at = self._clock.monotonic(), self._clock.wall()
         headers = sign(self.destination, job, body, at)
         if self._tracer is not None:
             self._tracer.attempting(self.destination, job, headers)
-        result = await self._sender.send(headers, body.payload)
+        result = await self._send(headers, body)
         seconds = self._clock.monotonic() - started
         self.stats.attempted(seconds)
         outcome = judge(result, self._clock.wall())
         await self._settle(lane, job, outcome, body.updated_at)
         next_try_at = None if lane.postponed_until is None else at + lane.postponed_until - started
         self._journal.attempted(self.destination.id, job, outcome, Timing(at, seconds, next_try_at))
+
+    async def _prepare(self, lane: Lane[Job], job: Job) -> Body | None:
+        """Return the body to send at once, or None when nothing is to be sent and the lane is settled.
+
+        Everything that has to be awaited comes first. Behind ``_may_begin`` nothing is awaited before the
+        POST, so its answer stays true, and the token in the body is as young as it can be.
+        """
+        is_held = await self._dead_letters.is_held(lane.key, job)
+        if not self._may_begin():
+            self._lanes.put_back(lane)
+            return None
+        if is_held:
+            await self._give_up(lane, job, self._dead_letters.held(lane.key))
+            return None
+        body = build_body(self.destination, job, self._clock.wall())
+        if isinstance(body, Unbuildable):
+            await self._settle(lane, job, body, None)
+            return None
+        if job.attempts == 0 and self._guard.is_stale(self.destination.id, lane.key, body.updated_at):
+            self.stats.late += 1
+            if self._delivery.order == "skip_stale" and job.origin.redriven is None:
+                self._journal.skipped(self.destination.id, job, "stale")
+                self._finish(lane, job)
+                return None
+        return body
+
+    async def _send(self, headers: dict[str, str], body: Body) -> Response | NoResponse:
+        self._sending += 1
+        try:
+            return await self._sender.send(headers, body.payload)
+        finally:
+            self._sending -= 1
 
     async def _settle(self, lane: Lane[Job], job: Job, outcome: Outcome, instant: Instant | None) -> None:
         """Decide the fate of the head after one attempt."""
@@ -417,19 +465,24 @@ class Engine:
 
     def _set_timer(self) -> None:
         self._cancel_timer()
-        when = self._lanes.next_due()
-        if self.breaker.state is BreakerState.OPEN and len(self._lanes):
-            when = self.breaker.opened_until
-        elif self.breaker.state is BreakerState.HALF_OPEN:
-            when = None  # the probe under way decides
+        now = self._clock.monotonic()
+        when = self._next_start(now)
         if when is not None and not self._draining:
-            self._timer = self._clock.call_at(max(when, self._clock.monotonic() + 0.001), self._start)
+            when = max(when, self._pace.opens_at(now), now + 0.001)
+            self._timer = self._clock.call_at(when, self._start)
+
+    def _next_start(self, now: float) -> float | None:
+        """Return when an attempt can begin, the pace aside; None: when a task ends, which takes it itself."""
+        if self.breaker.state is BreakerState.OPEN and len(self._lanes):
+            return self.breaker.opened_until
+        if self.breaker.state is BreakerState.HALF_OPEN:
+            is_probing = bool(self._workers)
+            return now if len(self._lanes) and not is_probing else None
+        if self._lanes.has_ready(now) and not self._pace.is_open(now):
+            return now
+        return self._lanes.next_due()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _limiter(per_second: float) -> AsyncLimiter:
-    return AsyncLimiter(per_second, 1.0) if per_second >= 1 else AsyncLimiter(1.0, 1 / per_second)

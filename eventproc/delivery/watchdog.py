@@ -121,6 +121,7 @@ def engine_pulse(engine: Engine) -> Pulse:
         engine.breaker.state is not BreakerState.CLOSED
         or engine.is_paused_by_operator
         or engine.waits_only_for_retries
+        or engine.waits_for_its_pace
     )
     done = stats.deliveries + stats.dead_lettered + stats.attempt_latency.count
     return Pulse(engine.destination.id, done, engine.waiting > 0 and not waits_for_good_reason)

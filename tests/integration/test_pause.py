@@ -164,3 +164,45 @@ async def test_a_pause_before_any_worker_makes_a_compacted_topic_and_is_read_bac
     records = await broker.read_all(names.topic("control"))
     assert [record.partition for record in records] == [0, 0, 0, 0]
     assert records[-1].value is None
+
+
+async def test_with_a_rate_limit_a_pause_and_a_stop_come_before_what_waits_for_its_turn(  # noqa: PLR0917 - fixtures
+    apache_kafka: Broker,
+    names: Names,
+    start_worker: StartWorker,
+    business_server: Receiver,
+    wallet_server: Receiver,
+    tmp_path: Path,
+) -> None:
+    """57 requests were seen after the pause, and a stop of 11.9 s."""
+    clients = [noncustodial_client("acme", wallet_server.url, domains=["acme.example.com"], seps=["sep24"])]
+    env = anchor_env(
+        apache_kafka.bootstrap, business_url=business_server.url, clients=clients, names=names, partitions=1
+    )
+    worker = await start_worker({**env, "DELIVERY_RATE_LIMIT_PER_SECOND": "5"})
+    await apache_kafka.publish(names.source, [event(number, f"t{number}") for number in range(200)])
+    await business_server.wait_for(8, SOON_SECONDS)
+    await eventproc(tmp_path, env, "destinations", "pause", BUSINESS, "--by", "ann", "--reason", "r")
+
+    async def is_paused() -> bool:
+        return await gauge(worker, "eventproc_paused") == 1
+
+    async def is_idle() -> bool:
+        return await gauge(worker, "eventproc_in_flight") == 0
+
+    await wait_until(is_paused, SOON_SECONDS, "it was not paused")
+    at_pause = business_server.count
+    await wait_until(is_idle, SOON_SECONDS, "it did not stop")
+    begun = business_server.count
+    assert begun < at_pause + 32, "what waited for its turn did not begin"
+    await wallet_server.wait_for(wallet_server.count + 15, SOON_SECONDS)  # three seconds by its own rate
+    assert business_server.count == begun
+
+    await eventproc(tmp_path, env, "destinations", "resume", BUSINESS)
+    await business_server.wait_for(begun + 8, SOON_SECONDS)
+    begun = business_server.count
+    code, _ = await worker.terminate()
+    assert code == 0
+    assert business_server.count < begun + 32, "what waited for its turn stayed in Kafka"
+    received = business_server.event_ids()
+    assert len(received) == len(set(received))
