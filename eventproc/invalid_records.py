@@ -50,7 +50,7 @@ class InvalidRecord:
     @property
     def published_at(self) -> datetime | None:
         """When the anchor published it."""
-        return None if self.source is None else _moment(self.source.timestamp_ms)
+        return None if self.source is None else from_ms(self.source.timestamp_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def read_invalid_record(
     found = header_values(all_headers)
     return InvalidRecord(
         offset,
-        _moment(timestamp_ms) or from_ms(0),
+        from_ms(timestamp_ms),
         key,
         read_origin(all_headers).source,
         found.get(INVALID_REASON, b"").decode("utf-8", "replace"),
@@ -101,10 +101,3 @@ def read_invalid_record(
 def newest_of_each(records: Iterable[InvalidRecord]) -> list[InvalidRecord]:
     """Each once, by its place, in the order in which they were first set aside."""
     return list({record.place or record.offset: record for record in records}.values())
-
-
-def _moment(milliseconds: int) -> datetime | None:
-    try:
-        return from_ms(milliseconds)
-    except OverflowError:
-        return None

@@ -20,9 +20,10 @@ of either, so that is asked of those who know.
 from __future__ import annotations
 
 import enum
+import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from operator import attrgetter
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from eventproc.breaker import BreakerState
 from eventproc.journal_entries import Attempt, DeadLettered, Entry, Invalid, Redriven, Routed, Skipped
 from eventproc.pauses import Pause
 from eventproc.records import Source
-from eventproc.times import iso
+from eventproc.times import from_ms, iso
 
 DELIVERED: Final = "delivered"
 STALE: Final = "stale"
@@ -163,11 +164,8 @@ def held_up(timeline: Timeline, holds: Mapping[str, Pause | BreakerState]) -> Ti
 
 
 def iso_time(at: float) -> str:
-    """Seconds since the epoch as ISO-8601 in UTC; what lies beyond our calendar is its end."""
-    try:
-        return iso(datetime.fromtimestamp(at, timezone.utc))
-    except (ValueError, OverflowError, OSError):
-        return iso(datetime.max.replace(tzinfo=timezone.utc))
+    """Seconds since the epoch as ISO-8601 in UTC; ``from_ms`` has the bounds."""
+    return iso(from_ms(round(at * 1000))) if math.isfinite(at) else iso(from_ms(sys.maxsize))
 
 
 def _ended_at(entry: Entry) -> float:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FIRST_MS: Final = -62_135_596_800_000  # the first of January of year 1
+_LAST_MS: Final = 253_402_300_799_999  # the end of year 9999
 _AGO: Final = re.compile(r"(\d{1,9})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -33,8 +35,12 @@ def iso(at: datetime) -> str:
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """The time that is so many ms after the epoch, as Kafka writes times."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    """Return the time so many ms after the epoch, as Kafka writes times.
+
+    A producer may write any 64-bit number (microseconds by mistake, -1 for none). What no calendar has is
+    taken for the nearest time that one has.
+    """
+    return _EPOCH + timedelta(milliseconds=min(max(milliseconds, _FIRST_MS), _LAST_MS))
 
 
 def to_ms(at: datetime) -> int:

@@ -35,6 +35,9 @@ from typing import Final, NamedTuple
 from eventproc.identifiers import Offset
 from eventproc.records import Source
 
+LATEST_MS: Final = 4_102_444_800_000
+"""The year 2100: a later timestamp is microseconds by mistake, or no time at all."""
+
 MAX_METADATA_BYTES: Final = 4096
 _MAX_RAW_BYTES: Final = MAX_METADATA_BYTES // 4 * 3
 _VERSION: Final = 1
@@ -183,13 +186,20 @@ class PartitionProgress:
         key = SourceKey(zlib.crc32(source.topic.encode()), source.partition)
         mark = self._marks.get(key)
         if mark is None:
-            self._marks[key] = SourceMark(source.offset, source.timestamp_ms)
+            self._marks[key] = SourceMark(source.offset, _plausible(source.timestamp_ms))
             return False
         if source.offset <= mark.offset and source.timestamp_ms <= mark.timestamp_ms:
             return True
+        if source.offset <= mark.offset and source.timestamp_ms > LATEST_MS:
+            return False  # it may be a replay, and its time cannot tell: better twice than never
         # A topic made anew begins again at 0: its offsets replace the old ones.
-        self._marks[key] = SourceMark(source.offset, max(mark.timestamp_ms, source.timestamp_ms))
+        self._marks[key] = SourceMark(source.offset, max(mark.timestamp_ms, _plausible(source.timestamp_ms)))
         return False
+
+
+def _plausible(timestamp_ms: int) -> int:
+    """Return the time for a mark: a topic that was made again must be able to have later ones."""
+    return timestamp_ms if timestamp_ms <= LATEST_MS else 0
 
 
 def encode_metadata(

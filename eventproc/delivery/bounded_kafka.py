@@ -19,6 +19,7 @@ from eventproc.delivery.kafka_access import Refused, ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.kafka_tls import KeyStoreError
 from eventproc.delivery.producer import RecordProducer
+from eventproc.delivery.record_batches import poll, read_any_batch
 from eventproc.delivery.topics import TopicError
 from eventproc.errors import BrokerRefusedError, BrokerUnavailableError
 from eventproc.group_progress import Remaining, remaining
@@ -72,6 +73,7 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
 @contextlib.asynccontextmanager
 async def consumer_client(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
     """A connected consumer of no topic and no group; ``options`` are aiokafka's."""
+    read_any_batch()
     consumer = AIOKafkaConsumer(
         **connection_options(settings),
         enable_auto_commit=False,
@@ -224,7 +226,7 @@ async def _next_batches(
     """Records, or at least a step onwards: markers of transactions move the position and give no record."""
     before = [await consumer.position(one) for one in partitions]
     while True:
-        batches: dict[TopicPartition, list[Any]] = await consumer.getmany(*partitions, timeout_ms=POLL_MS)
+        batches: dict[TopicPartition, list[Any]] = await poll(consumer, *partitions, timeout_ms=POLL_MS)
         if batches or before != [await consumer.position(one) for one in partitions]:
             return batches
 

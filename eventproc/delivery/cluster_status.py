@@ -26,6 +26,7 @@ from eventproc.delivery.bounded_kafka import (
     within,
 )
 from eventproc.delivery.control import read_paused
+from eventproc.delivery.record_batches import poll
 from eventproc.delivery.redriver import Redriver
 from eventproc.group_progress import ClusterStatus, DestinationStatus, Member
 from eventproc.identifiers import DestinationId
@@ -102,9 +103,10 @@ async def _published_at(consumer: AIOKafkaConsumer, spans: Spans) -> dict[TopicP
     async def read() -> None:
         nonlocal left
         while left:
-            for one, records in (await consumer.getmany(*left, timeout_ms=POLL_MS)).items():
+            for one, records in (await poll(consumer, *left, timeout_ms=POLL_MS)).items():
                 source = read_origin(records[0].headers).source
-                found[one] = records[0].timestamp if source is None else source.timestamp_ms
+                has_time = source is not None and source.timestamp_ms > 0
+                found[one] = source.timestamp_ms if source and has_time else records[0].timestamp
                 consumer.pause(one)
             left = {
                 one

@@ -243,7 +243,7 @@ class Engine:
 
     def oldest_waiting_ms(self) -> int | None:
         """The source timestamp (ms since the epoch) of the oldest undelivered event, or None."""
-        heads = [job.published_ms for job in self._lanes.heads()]
+        heads = [job.waits_since_ms for job in self._lanes.heads()]
         return min(heads) if heads else None
 
     # -- the way of one event ----------------------------------------------------------------------
@@ -372,7 +372,7 @@ class Engine:
         if isinstance(outcome, Delivered):
             self._evidence.record(lane.key, now, succeeded=True)
             self._guard.delivered(self.destination.id, lane.key, instant)
-            self.stats.delivered(self._clock.wall() - job.published_ms / 1000)
+            self.stats.delivered(self._clock.wall() - job.waits_since_ms / 1000)
             self._endpoint_answered()
             self._finish(lane, job)
         elif isinstance(outcome, Unbuildable):

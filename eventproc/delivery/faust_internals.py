@@ -66,6 +66,7 @@ from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.fetch_plan import in_sessions
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
+from eventproc.delivery.record_batches import read_any_batch
 from eventproc.logs import TELL_AGAIN_SECONDS
 from eventproc.watermark import CommitPoint
 from settings.consumer import IsolationLevel
@@ -105,6 +106,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     _quiet_until = 0.0
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        read_any_batch()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
         consumer._isolation_level = transport.isolation_level  # noqa: SLF001 - Faust's is for its own transactions

@@ -76,6 +76,8 @@ class FetchPlan:
         for partition in reversed(records):
             if not unseen:
                 break
+            if getattr(records[partition], "unreadable", None) is not None:
+                continue  # stays there, see record_batches.py
             if (node := leaders.get(partition)) in unseen:
                 unseen.remove(node)
                 holding.add(node)

@@ -49,6 +49,11 @@ class Job:
         return self.record.timestamp_ms if source is None else source.timestamp_ms
 
     @property
+    def waits_since_ms(self) -> int:
+        """The same for ages; when it came here where the anchor gave no time (0 or less)."""
+        return self.published_ms if self.published_ms > 0 else self.record.timestamp_ms
+
+    @property
     def value_bytes(self) -> int:
         """The size of its value."""
         return len(self.record.value or b"")

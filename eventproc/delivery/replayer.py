@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from datetime import datetime, timezone
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -44,6 +45,7 @@ from eventproc.replay import (
     SendProgress,
     copies_of,
 )
+from eventproc.times import to_ms
 from settings import Settings
 
 MAX_UNACKNOWLEDGED: Final = 1000
@@ -217,11 +219,12 @@ async def _offer_all(
     on_progress: Callable[[int, int], None],
 ) -> None:
     """Every record of the spans; not those from ``routed`` on, which the router has still to do."""
+    latest_ms = to_ms(datetime.now(timezone.utc)) + CLOCK_SLACK_MS
     read, total = 0, sum(max(0, end - start) for start, end in spans.values())
     async with aclosing(scan(consumer, spans)) as records:
         async for record in records:
-            if until_ms is not None and record.timestamp > until_ms + CLOCK_SLACK_MS:
-                break
+            if until_ms is not None and until_ms + CLOCK_SLACK_MS < record.timestamp <= latest_ms:
+                break  # a time in the future says nothing of what follows
             if record.offset < routed[TopicPartition(record.topic, record.partition)]:
                 planner.offer(_source(record), record.value)
             read += 1

@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,8 +23,9 @@ from eventproc.delivery.bounded_kafka import (
     consumer_client,
     within,
 )
+from eventproc.delivery.record_batches import poll
 from eventproc.journal_entries import DROPPED, Entry, JournalRecordError, decode, partition_of
-from eventproc.timeline import Reading, Timeline, fold
+from eventproc.timeline import Reading, Timeline, fold, iso_time
 from settings import Settings
 
 DEFAULT_SINCE_SECONDS: Final = 24 * 3600.0
@@ -94,8 +94,7 @@ class _Found:
         """Not all was read."""
         known = "none of it is sure"
         if self.complete_since is not None:
-            moment = datetime.fromtimestamp(self.complete_since, timezone.utc)
-            known = f"it is complete from {moment:%Y-%m-%dT%H:%M:%SZ} on"
+            known = f"it is complete from {iso_time(self.complete_since)} on"
         self.problems.append(f"not everything was read, {why}; {known}")
 
     def reading(self) -> Reading:
@@ -157,8 +156,8 @@ async def _records(
     position, is_full = lower, False
     while position < (end if upper is None else upper) or (upper is None and is_full):
         most = POLL_RECORDS if upper is None else min(POLL_RECORDS, upper - position)
-        poll = consumer.getmany(partition, timeout_ms=POLL_MS, max_records=most)
-        records = (await within(ANSWER_SECONDS, poll)).get(partition, [])
+        polled = poll(consumer, partition, timeout_ms=POLL_MS, max_records=most)
+        records = (await within(ANSWER_SECONDS, polled)).get(partition, [])
         yield records
         is_full = len(records) == most
         position = await within(ANSWER_SECONDS, consumer.position(partition))

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from mode import Service
 
+from eventproc.delivery.record_batches import poll
 from eventproc.delivery.topic_reader import has_reached
 
 POLL_MS: Final = 100
@@ -88,7 +89,7 @@ class TopicFollower(Service):
                 await self._poll(consumer)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
-        batches = await consumer.getmany(timeout_ms=POLL_MS)
+        batches = await poll(consumer, timeout_ms=POLL_MS)
         for partition, records in batches.items():
             for record in records:
                 self._apply(record)

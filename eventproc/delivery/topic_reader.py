@@ -5,11 +5,13 @@ from __future__ import annotations
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.record_batches import read_any_batch
 from settings import Settings
 
 
 def topic_reader(settings: Settings, topic: str) -> AIOKafkaConsumer:
     """A consumer of all partitions of ``topic``; not started."""
+    read_any_batch()
     return AIOKafkaConsumer(
         topic,
         **connection_options(settings),

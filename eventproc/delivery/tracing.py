@@ -302,4 +302,4 @@ def _http(url: str, attempts: int) -> dict[str, Any]:
 
 
 def _nanoseconds(at: float) -> int:
-    return int(at * 1_000_000_000)
+    return int(max(0.0, at) * 1_000_000_000)

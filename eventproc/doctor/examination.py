@@ -12,6 +12,7 @@ from typing import Final
 
 from eventproc.delivery.example_sender import Answer, post_example
 from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.record_batches import CODECS
 from eventproc.delivery.topics import plan_topics
 from eventproc.destinations import Destination, build_destinations
 from eventproc.destinations.client_endpoint import client_endpoints
@@ -62,7 +63,7 @@ async def examine(
 ) -> Examination:
     """Look at everything; what is wrong is part of the answer."""
     destinations = list(build_destinations(settings).values())
-    checks = [*_configuration(settings, destinations), *_own_stores(settings)]
+    checks = [*_configuration(settings, destinations), _codecs(), *_own_stores(settings)]
     if order.offline:
         return Examination(checks)
     (kafka, is_away), endpoints, key = await asyncio.gather(
@@ -125,6 +126,15 @@ def _configuration(settings: Settings, destinations: Sequence[Destination]) -> I
         yield warning(CONFIGURATION, "destinations", what, way_out)
     else:
         yield ok(CONFIGURATION, "destinations", f"{len(destinations)}, and every value is right")
+
+
+def _codecs() -> Check:
+    """Which compressed batches aiokafka can read here."""
+    missing = [name for name, is_there in CODECS.items() if not is_there()]
+    if missing:
+        what = f"{', '.join(missing)} cannot be read: a batch compressed so stops its partition"
+        return problem(KAFKA, "codecs", what, "install cramjam, a dependency of eventproc")
+    return ok(KAFKA, "codecs", ", ".join(CODECS))
 
 
 def _own_stores(settings: Settings) -> Iterator[Check]:

@@ -29,6 +29,8 @@ class FakeConsumer:
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     is_mute: bool = False
 
+    _fetcher = None
+
     def assign(self, partitions: list[TopicPartition]) -> None:
         self.positions = dict.fromkeys(partitions, 0)
 

@@ -16,6 +16,8 @@ PARTITION = TopicPartition("eventproc.attempts", 0)
 class LeaderlessConsumer:
     """Knows that there are records, and gives none."""
 
+    _fetcher = None
+
     async def end_offsets(self, _partitions: Any) -> Any:
         return {PARTITION: 5}
 

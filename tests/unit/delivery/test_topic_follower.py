@@ -55,6 +55,8 @@ class FakeReader:
     def assignment(self) -> set[TopicPartition]:
         return {ONLY}
 
+    _fetcher = None
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
         assert partition == ONLY
         self.at = offset
