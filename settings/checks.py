@@ -9,11 +9,11 @@ import base64
 import binascii
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic_core import PydanticCustomError
 
 from settings.problems import shown
+from settings.urls import HttpUrl, UrlError, parse_http_url
 
 PUBLIC_KEY_VERSION = 6 << 3
 CONTRACT_VERSION = 2 << 3
@@ -43,34 +43,28 @@ def check_text(text: str) -> str:
 
 
 def check_url(text: str) -> str:
-    """An http(s) URL that can be dialled: a host, no user name or password, no fragment."""
+    """Return an http(s) URL in the one form that is dialled and signed, see ``settings.urls``."""
     right = "a URL like https://wallet.example/callbacks"
-    text = text.strip()
-    if not text.isprintable() or " " in text:
-        raise refusal(f"{shown(text)} contains spaces or control characters", right)
-    try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018  (reading it checks it)
-    except ValueError as error:
-        # urlsplit quotes what it was given, and that may be a password before an @.
-        port_is_bad = "ort" in str(error)
-        wrong = f"{shown(text)} has {'a port that is no port' if port_is_bad else 'a host that is no host'}"
-        raise refusal(wrong, f"{right}, port 1 to 65535") from None
-    return _check_url_parts(text, parts, right)
-
-
-def _check_url_parts(text: str, parts: SplitResult, right: str) -> str:
-    if parts.username is not None or parts.password is not None:
+    url = _parse_url(text, right)
+    if url.user is not None:
         raise refusal("has a user name or password in it", f"{right}, without user and password")
-    if parts.scheme not in {"http", "https"}:
-        raise refusal(f"{shown(text)} does not start with http:// or https://", right)
-    if not parts.hostname:
-        raise refusal(f"{shown(text)} has no host", right)
-    if parts.port == 0:
-        raise refusal(f"{shown(text)} has port 0", f"{right}, port 1 to 65535")
-    if "#" in text:
-        raise refusal(f"{shown(text)} has a fragment (#…)", f"{right}, without #…")
-    return text
+    return str(url)
+
+
+def check_proxy_url(text: str) -> str:
+    """Return a proxy's URL, which may name a user; the password stands in a variable of its own."""
+    right = "a URL like http://proxy.example:3128 or http://user@proxy.example:3128"
+    url = _parse_url(text, right)
+    if ":" in (url.user or ""):
+        raise refusal("has a password in it", f"{right}, and SECRET_DELIVERY_PROXY_PASSWORD")
+    return str(url)
+
+
+def _parse_url(text: str, right: str) -> HttpUrl:
+    try:
+        return parse_http_url(text)
+    except UrlError as error:
+        raise refusal(f"{shown(text)} {error}", right) from None
 
 
 def is_domain(text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.fields import Count, HeaderValue, Networks, Seconds, Section, Url
+from settings.fields import Count, HeaderValue, Networks, ProxyUrl, Seconds, Section
 from settings.relaxed import Choice
 
 
@@ -56,5 +56,5 @@ class DeliverySettings(Section):
     stuck_after_seconds: Seconds
     allow_private_networks: bool
     allowed_networks: Networks
-    proxy_url: Url | None
+    proxy_url: ProxyUrl | None
     user_agent: HeaderValue

@@ -78,6 +78,7 @@ def strip_file_scheme(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(checks.check_text)]
 Url = Annotated[str, AfterValidator(checks.check_url)]
+ProxyUrl = Annotated[str, AfterValidator(checks.check_proxy_url)]
 BrokerList = Annotated[str, BeforeValidator(_join_list), AfterValidator(checks.check_brokers)]
 HeaderName = Annotated[str, AfterValidator(checks.check_header_name)]
 HeaderValue = Annotated[str, AfterValidator(checks.check_header_value)]
