@@ -25,6 +25,7 @@ from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.producer import RecordProducer
+from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId
 from eventproc.invalid_copy import invalid_copy
@@ -91,6 +92,7 @@ class Router(Service):
         flow: FlowControl,
         *,
         limits: RecordLimits,
+        troubles: TopicTroubles,
         journal: Journal = NO_JOURNAL,
         tracer: Tracer | None = None,
         **kwargs: Any,
@@ -101,6 +103,8 @@ class Router(Service):
         self._producer = producer
         self._directory = directory
         self._limits = limits
+        self._troubles = troubles
+        self._ordered = frozenset(topics.by_destination.values())
         self._journal = journal
         self._tracer = tracer
         self._partitions = AssignedPartitions()
@@ -155,6 +159,7 @@ class Router(Service):
         """Route by this table from the next event on; ``by_destination`` has each destination's topic."""
         self._table = table
         self._topics = replace(self._topics, by_destination=by_destination)
+        self._ordered = frozenset(by_destination.values())
 
     @property
     def is_holding_back(self) -> bool:
@@ -192,12 +197,23 @@ class Router(Service):
         self._idle.clear()
         acknowledged = partial(self._acknowledged, pending)
         for topic, key, value, headers in copies:
+            if topic not in self._ordered:
+                self.add_future(self._write_beside(pending, topic, key, value, headers))
+                continue
             try:
                 future = await self._producer.send(topic, key, value, headers)
-            except Exception as error:  # noqa: BLE001 - the same refusal can come here first, see stop_at_refusal
+            except Exception as error:  # noqa: BLE001 - the same refusal can come here first, see ``BatchWatch``
                 self._end_at_failure(pending, error)
                 return
             future.add_done_callback(acknowledged)
+
+    async def _write_beside(
+        self, pending: _Pending, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
+        """Write a copy that no destination gets: its topic may refuse for long, and others must not wait."""
+        write = partial(self._producer.send_and_wait, topic, key, value, headers)
+        await self._troubles.until_written(topic, write)
+        self._acknowledge(pending)
 
     def _copies(self, record: InboundRecord) -> Iterable[tuple[str, bytes | None, bytes | None, Headers]]:
         """Every record to write for one source record: topic, key, value, headers."""
@@ -313,6 +329,9 @@ class Router(Service):
         if error is not None:
             self._end_at_failure(pending, error)
             return
+        self._acknowledge(pending)
+
+    def _acknowledge(self, pending: _Pending) -> None:
         pending.left -= 1
         if not pending.left:
             self._done(pending)

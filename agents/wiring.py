@@ -46,6 +46,7 @@ from eventproc.delivery.reloader import Reloader
 from eventproc.delivery.shadow_sender import ShadowSender
 from eventproc.delivery.signing_key_watch import SigningKeyWatch
 from eventproc.delivery.topic_limits import read_topic_limits
+from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.delivery.topics import plan_topics
 from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
 from eventproc.destinations import Destination, build_destinations
@@ -91,6 +92,7 @@ class Parts:
     journal: JournalWriter | None
     history: History
     reloader: Reloader
+    troubles: TopicTroubles
 
 
 class EventprocApp(App):
@@ -133,16 +135,11 @@ def create_app(settings: Settings) -> EventprocApp:
     ordered_topics = frozenset(destination.topic for destination in destinations.values())
     limits = RecordLimits(settings.topics.max_message_bytes)
     app = _faust_app(settings, ordered_topics, limits)
-    app.transport = Transport(
-        app.conf.broker_consumer,
-        app,
-        ledger=ledger,
-        tap=tap,
-        fetch_max_wait_ms=settings.consumer.fetch_max_wait_milliseconds,
-        isolation_level=settings.consumer.isolation_level,
-    )
+    app.transport = _transport(app, settings, ledger, tap)
 
     producer = RecordProducer(settings, ordered_topics, limits)
+    troubles = TopicTroubles(producer.problem_of)
+    dead_letters = DeadLetterWriter(producer, limits, settings.topics, troubles)
     directory = CustomerDirectory(settings, settings.topics.customers)
     held = _held_lanes(settings)
     writer = JournalWriter(settings, producer) if settings.timeline.enabled else None
@@ -150,7 +147,7 @@ def create_app(settings: Settings) -> EventprocApp:
     tracing = _tracing(settings, journal)
     make_sender = partial(_make_sender, producer)
     make_engine = _engine_maker(
-        settings, producer, limits, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing
+        dead_letters, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing
     )
     engines = {id_: make_engine(settings, destination) for id_, destination in destinations.items()}
     router = Router(
@@ -160,6 +157,7 @@ def create_app(settings: Settings) -> EventprocApp:
         directory,
         tap,
         limits=limits,
+        troubles=troubles,
         journal=tracing or journal,
         tracer=tracing,
     )
@@ -177,7 +175,9 @@ def create_app(settings: Settings) -> EventprocApp:
     live = LiveConfiguration(app, make_engine, make_sender, producer, limits, read)
     configuration = Configuration(settings, destinations)
     reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
-    app.parts = Parts(settings, router, engines, ledger, directory, control, watch, writer, history, reloader)
+    app.parts = Parts(
+        settings, router, engines, ledger, directory, control, watch, writer, history, reloader, troubles
+    )
     optional = [service for service in (held, writer, tracing) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
     app.foundation = (producer, directory, *optional, control, router, watch, history, reloader, keys)
@@ -239,6 +239,17 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str], limits: R
     return app
 
 
+def _transport(app: EventprocApp, settings: Settings, ledger: Ledger, tap: PartitionTap) -> Transport:
+    return Transport(
+        app.conf.broker_consumer,
+        app,
+        ledger=ledger,
+        tap=tap,
+        fetch_max_wait_ms=settings.consumer.fetch_max_wait_milliseconds,
+        isolation_level=settings.consumer.isolation_level,
+    )
+
+
 def _credentials(settings: Settings) -> Any:
     """Faust's form of ``connection_options``."""
     options = connection_options(settings)
@@ -281,17 +292,13 @@ def _tracing(settings: Settings, journal: Journal) -> Any:
 
 
 def _engine_maker(  # noqa: PLR0917 - what all engines share
-    settings: Settings,
-    producer: RecordProducer,
-    limits: RecordLimits,
+    dead_letters: DeadLetterWriter,
     tap: PartitionTap,
     make_sender: Callable[[Settings, Destination], Sender],
     holds: LaneHolds,
     journal: Journal,
     tracer: Tracer | None,
 ) -> Callable[[Settings, Destination], Engine]:
-    topics = settings.topics
-    dead_letters = DeadLetterWriter(producer, limits, topics.dead_letter, topics.invalid)
     clock, guard = LoopClock(), OrderGuard()
 
     def make(settings: Settings, destination: Destination) -> Engine:

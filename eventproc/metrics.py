@@ -18,6 +18,7 @@ from eventproc.breaker import BreakerState
 from eventproc.delivery.engine import Engine
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.stats import LATENCY_BUCKETS_SECONDS, Histogram
+from eventproc.delivery.topic_troubles import TopicTrouble
 from eventproc.delivery.watchdog import lag
 from eventproc.metrics_text import Buckets, Family, Row, text_of
 from eventproc.watermark import PartitionProgress
@@ -35,6 +36,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_breaker_openings_total": "How often did the endpoint fail for everything?",
     "eventproc_attempt_seconds": "How long does the endpoint take for one request?",
     "eventproc_delivery_seconds": "How long from the anchor's publishing to the receiver's yes?",
+    "eventproc_dead_letters_waiting": "How many dead letters has Kafka not acknowledged?",
     "eventproc_in_flight": "How many requests are under way?",
     "eventproc_waiting": "How many events are in this worker's hands, not delivered?",
     "eventproc_breaker_state": "Is the endpoint up? 0 closed, 1 half-open, 2 open.",
@@ -49,6 +51,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
     "eventproc_config_generation": "How many configurations has this worker had in force? 1: its first.",
     "eventproc_reload_failed": "Was the last change of configuration not taken over? 1: see reload.refused.",
+    "eventproc_topic_not_writable_seconds": "For how long has a topic not taken records? No row: it does.",
     "eventproc_timeline_dropped_total": "How many entries of timelines did Kafka not take in time?",
 }
 
@@ -76,6 +79,7 @@ class Sources:
     is_ready: Callable[[], bool] = lambda: True
     config_generation: Callable[[], int] = lambda: 1
     reload_failed: Callable[[], bool] = lambda: False
+    topic_troubles: Callable[[], Mapping[str, TopicTrouble]] = dict
 
 
 class EventprocCollector(Collector):
@@ -99,6 +103,7 @@ class EventprocCollector(Collector):
         yield from _counters(engines)
         yield _histogram("eventproc_attempt_seconds", engines, lambda e: e.stats.attempt_latency)
         yield _histogram("eventproc_delivery_seconds", engines, lambda e: e.stats.delivery_latency)
+        yield _gauge("eventproc_dead_letters_waiting", engines, lambda e: e.dead_letters_waiting)
         yield _gauge("eventproc_in_flight", engines, lambda e: e.in_flight)
         yield _gauge("eventproc_waiting", engines, lambda e: e.waiting)
         yield _gauge("eventproc_breaker_state", engines, lambda e: BREAKER_VALUES[e.breaker.state])
@@ -113,6 +118,9 @@ class EventprocCollector(Collector):
             ("eventproc_reload_failed", sources.reload_failed()),
         ):
             yield Family(GaugeMetricFamily(name, QUESTIONS[name]), (), [((), value)])
+        name = "eventproc_topic_not_writable_seconds"
+        ages = [((topic,), max(0.0, now - one.since)) for topic, one in sources.topic_troubles().items()]
+        yield Family(GaugeMetricFamily(name, QUESTIONS[name], labels=["topic"]), ("topic",), ages)
         yield _counter("eventproc_timeline_dropped_total", (), [((), sources.timeline_dropped())])
 
     def _router(self, highwater: Callable[[Any], int | None]) -> Iterator[Family]:

@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from agents.pages.view import View, json_response
+from eventproc.delivery.topic_troubles import in_words
 from eventproc.metrics import EventprocCollector, Sources
 
 SLICE_SECONDS: Final = 0.004
@@ -80,6 +81,14 @@ def not_ready(app: Any) -> list[str]:
         problems.append("not in the consumer group yet")
     if app.parts.watch.is_suspicious:
         problems.append(f"{app.parts.watch.stuck_at} does not get on")
+    topics = app.parts.settings.topics
+    shared = (
+        topics.dead_letter,
+        topics.invalid,
+        topics.customers,
+    )  # a destination's own topic is its own matter
+    troubles = app.parts.troubles.current
+    problems += [in_words(topic, troubles[topic]) for topic in shared if topic in troubles]
     return problems
 
 
@@ -95,4 +104,5 @@ def _sources(app: Any) -> Sources:
         is_ready=lambda: not not_ready(app),
         config_generation=lambda: parts.reloader.generation,
         reload_failed=lambda: parts.reloader.is_failed,
+        topic_troubles=lambda: parts.troubles.current,
     )

@@ -1,4 +1,4 @@
-"""The insides of aiokafka (0.14) that are not about Faust: connections, the group, the producer's batches.
+"""The insides of aiokafka (0.14) that are not about Faust: connections and the group.
 
 ``ask_brokers``, ``ask_mechanisms``
     aiokafka's clients try the servers one after the other, write to the log why each was passed over, and
@@ -19,9 +19,6 @@
     Proof: tests/chaos/test_sigterm.py.
 ``partition_of``
     aiokafka hashes a key in plain Python, 15 µs for one as long as a UUID; an event's copies have the same.
-``never_expire``, ``stop_at_refusal``
-    aiokafka goes on with a partition's next batch after one has failed for good, dropped for want of a leader
-    after the request time-out or refused by the broker. The sinks' replay filter takes the gap for done.
 """
 
 from __future__ import annotations
@@ -30,14 +27,13 @@ import asyncio
 import contextlib
 import random
 import socket
-import weakref
 import zlib
-from collections.abc import AsyncIterator, Callable
-from functools import lru_cache, partial
+from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.group_coordinator import GroupCoordinator
@@ -46,7 +42,6 @@ from aiokafka.partitioner import murmur2
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
-from aiokafka.structs import TopicPartition
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
@@ -197,37 +192,3 @@ def partition_of(key: bytes | None, partitions: list[int], available: list[int])
 @lru_cache(maxsize=4096)
 def _hash(key: bytes) -> int:
     return int(murmur2(key))
-
-
-def never_expire(producer: AIOKafkaProducer) -> None:
-    """Batches wait for a partition's leader for as long as it takes."""
-    producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001 - see the head of the module
-
-
-def stop_at_refusal(producer: AIOKafkaProducer, ordered: Callable[[str], bool]) -> None:
-    """After a batch of an ordered topic's partition has failed for good, nothing more is written to it.
-
-    Done where the batch fails, before aiokafka can send the next one: whoever waits for the batch's future
-    hears of it an iteration of the loop too late.
-    """
-    accumulator = producer._message_accumulator  # noqa: SLF001 - see the head of the module
-    append_batch = accumulator._append_batch  # noqa: SLF001
-    refused: dict[TopicPartition, Exception] = {}
-
-    def append(builder: Any, partition: TopicPartition) -> Any:
-        if partition in refused:
-            raise refused[partition]
-        batch = append_batch(builder, partition)
-        if ordered(partition.topic):
-            # Weak: every batch would be a reference cycle, megabytes that wait for Python to search for such.
-            batch.failure = partial(fail, weakref.ref(batch), partition)
-        return batch
-
-    def fail(failed: Callable[[], Any], partition: TopicPartition, exception: Exception) -> None:
-        refused[partition] = exception
-        batch = failed()  # there: whoever fails it has it
-        type(batch).failure(batch, exception)
-        for queued in accumulator._batches.pop(partition, ()):  # noqa: SLF001
-            queued.failure(exception)
-
-    accumulator._append_batch = append  # noqa: SLF001

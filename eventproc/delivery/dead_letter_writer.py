@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Final
 
 import structlog
@@ -10,10 +11,12 @@ import structlog
 from eventproc.dead_letters import DeadLetter, dead_letter_headers
 from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.producer import RecordProducer
+from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.invalid_copy import invalid_copy
 from eventproc.payloads.platform_event import iso_timestamp
 from eventproc.record_limits import RecordLimits, record_bytes
-from eventproc.records import Source, destination_key, read_origin
+from eventproc.records import Headers, Source, destination_key, read_origin
+from settings.topics import TopicsSettings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
 
@@ -24,15 +27,16 @@ class DeadLetterWriter:
     """The one real ``DeadLetterSink``."""
 
     def __init__(
-        self, producer: RecordProducer, limits: RecordLimits, topic: str, invalid_topic: str
+        self, producer: RecordProducer, limits: RecordLimits, topics: TopicsSettings, troubles: TopicTroubles
     ) -> None:
         self._producer = producer
         self._limits = limits
-        self._topic = topic
-        self._invalid_topic = invalid_topic
+        self._topic = topics.dead_letter
+        self._invalid_topic = topics.invalid
+        self._troubles = troubles
 
     async def put(self, letter: DeadLetter, record: InboundRecord) -> None:
-        """Write one dead letter and wait for its acknowledgement.
+        """Write one dead letter, for as long as Kafka takes to acknowledge it.
 
         The router leaves room for it in every copy. Another program's record in our topic may have none: it
         goes to the invalid topic, with its place in the destination's topic.
@@ -42,7 +46,7 @@ class DeadLetterWriter:
         key = destination_key(letter.destination, event_id)
         size, limit = record_bytes(key, record.value, headers), self._limits.of(self._topic)
         if size <= limit:
-            await self._producer.send_and_wait(self._topic, key, record.value, headers)
+            await self._write(self._topic, key, record.value, headers)
         else:
             why = f"{letter.reason.value}: {letter.detail}"
             await self._put_aside(record, f"its dead letter needs {size} bytes of at most {limit}; {why}")
@@ -66,4 +70,8 @@ class DeadLetterWriter:
             reason=TOO_LARGE,
             detail=detail,
         )
-        await self._producer.send_and_wait(self._invalid_topic, copy.key, copy.value, copy.headers)
+        await self._write(self._invalid_topic, copy.key, copy.value, copy.headers)
+
+    async def _write(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        write = partial(self._producer.send_and_wait, topic, key, value, headers)
+        await self._troubles.until_written(topic, write)

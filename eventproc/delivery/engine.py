@@ -16,6 +16,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
@@ -85,7 +86,7 @@ class Engine:
         self.is_removed = False
         """Whether the configuration no longer has it: what waits is delivered, and nothing more comes."""
         holds = parts.holds if delivery.on_dead_letter == "hold_transaction" else None
-        self._dead_letters = DeadLetters(destination.id, parts.dead_letters, holds)
+        self._dead_letters = DeadLetters(destination.id, parts.dead_letters, holds, parts.clock)
         self._clock = parts.clock
         self._draw = parts.draw
         self._journal = parts.journal
@@ -158,9 +159,10 @@ class Engine:
         """Start nothing more; let what is in flight finish within the bound, then cancel it."""
         self._draining = True
         self._cancel_timer()
-        if not self._workers:
+        under_way = {*self._workers, *self._dead_letters.still_writing()}
+        if not under_way:
             return
-        _, unfinished = await asyncio.wait(self._workers, timeout=timeout_seconds)
+        _, unfinished = await asyncio.wait(under_way, timeout=timeout_seconds)
         for worker in unfinished:
             worker.cancel()
         if unfinished:
@@ -171,6 +173,7 @@ class Engine:
         self._cancel_timer()
         for worker in self._workers:
             worker.cancel()
+        self._dead_letters.abandon()
         self._backlog.open()
         self._backlog.drop_all()
         self._partitions.clear()
@@ -220,6 +223,11 @@ class Engine:
     def in_flight(self) -> int:
         """Requests under way."""
         return len(self._workers)
+
+    @property
+    def dead_letters_waiting(self) -> int:
+        """Events given up whose dead letter Kafka has not acknowledged: each holds its own lane alone."""
+        return self._dead_letters.waiting
 
     @property
     def waiting(self) -> int:
@@ -345,7 +353,7 @@ class Engine:
             self._lanes.put_back(lane)
             return None
         if is_held:
-            await self._give_up(lane, job, self._dead_letters.held(lane.key))
+            self._give_up(lane, job, self._dead_letters.held(lane.key))
             return None
         body = build_body(self.destination, job, self._clock.wall())
         if isinstance(body, Unbuildable):
@@ -376,7 +384,7 @@ class Engine:
             self._endpoint_answered()
             self._finish(lane, job)
         elif isinstance(outcome, Unbuildable):
-            await self._give_up(lane, job, from_outcome(self.destination.id, lane.key, job.attempts, outcome))
+            self._give_up(lane, job, from_outcome(self.destination.id, lane.key, job.attempts, outcome))
         elif isinstance(outcome, Rejected):
             self.stats.rejected += 1
             self._note_error(job, f"HTTP {outcome.status}", outcome.status, outcome.excerpt)
@@ -422,24 +430,19 @@ class Engine:
     async def _retry_or_give_up(self, lane: Lane[Job], job: Job, outcome: Rejected | Failed) -> None:
         if job.failures_of_its_own >= self._policy.poison_attempts:
             letter = from_outcome(self.destination.id, lane.key, job.attempts, outcome)
-            await self._give_up(lane, job, letter)
+            self._give_up(lane, job, letter)
             return
         delay = self._policy.delay_seconds(job.attempts, self._draw(), outcome.retry_after_seconds)
         self._lanes.postpone(lane, self._clock.monotonic() + delay)
 
-    async def _give_up(self, lane: Lane[Job], job: Job, letter: DeadLetter) -> None:
-        """Step 11. The record counts as done only after the dead-letter topic has acknowledged."""
-        try:
-            await self._dead_letters.write(letter, job)
-        except Exception as error:  # noqa: BLE001 - whatever the producer raises, the event must wait, not vanish
-            log.warning(
-                "dead_letter.not_written",
-                destination=self.destination.id,
-                event_id=job.origin.event_id,
-                problem=repr(error),
-            )
-            self._set_aside(lane, self._policy.delay_seconds(max(1, job.attempts), 1.0))
-            return
+    def _give_up(self, lane: Lane[Job], job: Job, letter: DeadLetter) -> None:
+        """Step 11. The record counts as done only after the dead-letter topic has acknowledged.
+
+        Until then its lane is neither ready nor postponed, so no attempt is made on it.
+        """
+        self._dead_letters.give_up(letter, job, partial(self._given_up, lane, job, letter))
+
+    def _given_up(self, lane: Lane[Job], job: Job, letter: DeadLetter) -> None:
         self.stats.dead_lettered += 1
         self._journal.dead_lettered(letter, job)
         log.warning(
@@ -452,6 +455,7 @@ class Engine:
             status=letter.status,
         )
         self._finish(lane, job)
+        self._start()
 
     def _finish(self, lane: Lane[Job], job: Job) -> None:
         self._lanes.finish(lane)

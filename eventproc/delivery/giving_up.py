@@ -1,14 +1,25 @@
-"""Giving an event up: its dead letter, and the transaction that may be held behind it."""
+"""Giving an event up: its dead letter, and the transaction that may be held behind it.
+
+A dead letter is written beside the engine's slots: while Kafka does not take it, its event holds its own
+transaction, and the destination's other events are delivered. No attempt is made on the event meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 from eventproc.dead_letters import DeadLetter, DeadLetterReason
+from eventproc.delivery.clock import Clock
 from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.identifiers import DestinationId, LaneKey
 from eventproc.redrive import LaneId
+
+RETRY_INITIAL_SECONDS: Final = 1.0
+RETRY_MAX_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 5.0
+"""A dead letter that has waited for longer is not waited for in a stop or a rebalance."""
 
 
 class DeadLetterSink(Protocol):
@@ -44,10 +55,20 @@ class LaneHolds(Protocol):
 class DeadLetters:
     """The dead letters of one destination. ``holds`` is None where later siblings simply go on."""
 
-    def __init__(self, destination: DestinationId, sink: DeadLetterSink, holds: LaneHolds | None) -> None:
+    def __init__(
+        self, destination: DestinationId, sink: DeadLetterSink, holds: LaneHolds | None, clock: Clock
+    ) -> None:
         self._destination = destination
         self._sink = sink
         self._holds = holds
+        self._clock = clock
+        self._begun: dict[asyncio.Task[None], float] = {}
+        """Each dead letter that Kafka has not acknowledged, and since when it waits."""
+
+    @property
+    def waiting(self) -> int:
+        """How many dead letters Kafka has not acknowledged."""
+        return len(self._begun)
 
     @property
     def is_current(self) -> bool:
@@ -77,8 +98,49 @@ class DeadLetters:
         detail = "an earlier event of it is dead-lettered"
         return DeadLetter(self._destination, lane, DeadLetterReason.HELD, 0, detail, None, b"")
 
-    async def write(self, letter: DeadLetter, job: Job) -> None:
-        """Step 11 at work: returns when the topic has acknowledged, raises when it will not."""
+    def give_up(self, letter: DeadLetter, job: Job, written: Callable[[], None]) -> None:
+        """Step 11. Write the dead letter, for as long as it takes, then call ``written``."""
+        task = asyncio.get_running_loop().create_task(self._write_at_last(letter, job, written))
+        self._begun[task] = self._clock.monotonic()
+        task.add_done_callback(self._begun.pop)
+
+    def still_writing(self) -> Iterable[asyncio.Task[None]]:
+        """The tasks worth waiting for in a stop or a rebalance; cancels those that have waited for long."""
+        now = self._clock.monotonic()
+        for task, since in list(self._begun.items()):
+            if now - since > PATIENCE_SECONDS:
+                task.cancel()
+            yield task
+
+    def abandon(self) -> None:
+        """Write no more; each event that is not acknowledged stays with its partition."""
+        for task in self._begun:
+            task.cancel()
+
+    async def _write_at_last(self, letter: DeadLetter, job: Job, written: Callable[[], None]) -> None:
+        wait_seconds = RETRY_INITIAL_SECONDS
+        while not await self._is_written(letter, job):
+            await self._pause(wait_seconds)
+            wait_seconds = min(wait_seconds * 2, RETRY_MAX_SECONDS)
+        written()
+
+    async def _is_written(self, letter: DeadLetter, job: Job) -> bool:
+        try:
+            await self._write(letter, job)
+        except Exception:  # noqa: BLE001 - the writer reports; the event must wait
+            return False
+        return True
+
+    async def _pause(self, seconds: float) -> None:
+        over = asyncio.Event()
+        timer = self._clock.call_at(self._clock.monotonic() + seconds, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+
+    async def _write(self, letter: DeadLetter, job: Job) -> None:
+        """Return when the topic has acknowledged, raise when it will not."""
         if self._holds is None:
             await self._sink.put(letter, job.record)
             return

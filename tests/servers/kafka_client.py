@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
@@ -78,6 +79,25 @@ async def create_topics(
             if code:
                 raise for_code(code)(f"topic {name} could not be created: {message}")
         await asyncio.wait_for(_wait_for_leaders(admin, topics), _TIMEOUT_SECONDS)
+
+
+async def configure_topic(bootstrap: str, topic: str, **configs: object) -> None:
+    """Sets a topic's configuration (``max_message_bytes=…``) to this alone; whatever else was set is gone."""
+    named = {name.replace("_", "."): str(value) for name, value in configs.items()}
+    async with admin_client(bootstrap) as admin:
+        (answer,) = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, named)])
+    for code, message, *_ in answer.resources:
+        if code:
+            raise for_code(code)(f"topic {topic} could not be configured: {message}")
+
+
+async def delete_topics(bootstrap: str, *topics: str) -> None:
+    """Deletes topics with all that is in them."""
+    async with admin_client(bootstrap) as admin:
+        answer = await admin.delete_topics(list(topics))
+    for name, code in answer.topic_error_codes:
+        if code:
+            raise for_code(code)(f"topic {name} could not be deleted")
 
 
 async def list_topics(bootstrap: str) -> set[str]:

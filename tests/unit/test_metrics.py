@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agents.pages.health import SLICE_SECONDS, in_slices
 from agents.router import RouterStats
 from eventproc.delivery.engine import Engine
+from eventproc.delivery.topic_troubles import TopicTrouble
 from eventproc.identifiers import DestinationId
 from eventproc.metrics import QUESTIONS, EventprocCollector, Sources
 from eventproc.outcomes import FailureKind
@@ -31,6 +32,7 @@ NAMES = {
     "eventproc_breaker_openings_total",
     "eventproc_attempt_seconds",
     "eventproc_delivery_seconds",
+    "eventproc_dead_letters_waiting",
     "eventproc_in_flight",
     "eventproc_waiting",
     "eventproc_breaker_state",
@@ -45,6 +47,7 @@ NAMES = {
     "eventproc_stuck_seconds",
     "eventproc_config_generation",
     "eventproc_reload_failed",
+    "eventproc_topic_not_writable_seconds",
     "eventproc_timeline_dropped_total",
 }
 
@@ -60,6 +63,7 @@ def collector(*engines: Engine, wall: float = 0.0, is_ready: bool = True) -> Eve
         lambda: 1.5,
         lambda: wall,
         is_ready=lambda: is_ready,
+        topic_troubles=lambda: {"eventproc.dead-letter": TopicTrouble(wall - 5, "NotEnoughReplicas")},
     )
     return EventprocCollector(sources)
 

@@ -285,6 +285,38 @@ async def test_a_dead_letter_counts_only_when_its_topic_has_acknowledged() -> No
     assert world.watermark == 1
 
 
+async def test_dead_letters_that_cannot_be_written_occupy_no_slot_and_get_no_attempts() -> None:
+    """160 of them, at 64 slots, stopped their destination for good."""
+    world = World(delivery(retry_poison_attempts="1"))
+    poison = {f"e{offset}" for offset in range(160)}
+    world.sender.script = failing(*poison, reply=status(422))
+    world.dead.failures_left = 1_000_000
+    for offset in range(180):
+        world.accept(offset, f"t{offset}")
+    world.accept(180, "t0")
+    await world.clock.advance(1000)
+    assert sorted(world.sent) == sorted(f"e{offset}" for offset in range(180)), (
+        "each once, and none behind e0"
+    )
+    assert (world.engine.dead_letters_waiting, world.engine.in_flight) == (160, 0)
+    assert world.engine.waits_only_for_retries, "the watchdog knows what it waits for"
+    world.dead.failures_left = 0
+    await world.clock.advance(60)
+    assert len(world.dead.letters) == 160
+    assert world.sent[-1] == "e180"
+    assert world.watermark == 181
+
+
+async def test_a_stop_does_not_wait_for_dead_letters_that_have_waited_for_long() -> None:
+    world = World()
+    world.dead.failures_left = 10_000
+    world.engine.accept(InboundRecord(PARTITION, 0, b"t", b"not json", [("event-id", b"e0")], 0))
+    await world.clock.advance(100)
+    await asyncio.wait_for(world.engine.drain(3600), 10)
+    assert world.engine.dead_letters_waiting == 0
+    assert world.watermark == 0, "it is still to be done"
+
+
 async def test_a_half_open_breaker_does_not_hammer_a_dead_letter_topic_that_is_away() -> None:
     world = World()
     world.sender.script = lambda _body, _n: REFUSED

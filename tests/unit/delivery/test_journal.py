@@ -87,7 +87,9 @@ async def test_a_dead_letter_that_cannot_be_written_is_waited_for() -> None:
     world.accept(0, "t")
     await settle()
     one = await world.only()
-    assert (one.state, one.next_try_at) == (State.WAITING, WALL + 1)
+    assert (one.state, one.next_try_at) == (State.UNDER_WAY, None), (
+        "its dead letter waits, and no attempt comes"
+    )
 
 
 async def test_what_is_skipped_as_stale_says_so() -> None:

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import structlog
+from aiokafka.errors import TopicAuthorizationFailedError
 from typing_extensions import Self
 
 from agents.router import MAX_OUTSTANDING, Router, RouterTopics
 from eventproc.customer_index import CustomerIndex
+from eventproc.delivery import topic_troubles
 from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.journal import Tracer
+from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import Sep
 from eventproc.record_limits import RecordLimits, record_bytes
@@ -33,16 +36,20 @@ class FakeProducer:
     futures: list[asyncio.Future[None]] = field(default_factory=list)
     acknowledges: bool = True
     refusal: Exception | None = None
+    refusals: dict[str, Exception] = field(default_factory=dict)
 
     async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> Any:
-        if self.refusal is not None:
-            raise self.refusal
+        if (refusal := self.refusals.get(topic, self.refusal)) is not None:
+            raise refusal
         self.sent.append((topic, key, value, headers))
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.futures.append(future)
         if self.acknowledges:
             future.set_result(None)
         return future
+
+    async def send_and_wait(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> None:
+        await (await self.send(topic, key, value, headers))
 
 
 class FakeDirectory:
@@ -59,16 +66,20 @@ class World:
     ) -> None:
         self.limits = RecordLimits(max_record_bytes)
         self.producer = FakeProducer()
+        self.troubles = TopicTroubles()
         self.flow = FakeFlow()
         self.directory = FakeDirectory(ready=ready)
         table = RoutingTable([ClientRule("w", endpoints={Sep.SEP24: WALLET})], BUSINESS)
         topics = RouterTopics({BUSINESS: "to.business", WALLET: "to.wallet"}, "invalid", "dead", "customers")
         parts: Any = (table, topics, self.producer, self.directory, self.flow)
-        self.router = Router(*parts, limits=self.limits, tracer=tracer)
+        self.router = Router(*parts, limits=self.limits, troubles=self.troubles, tracer=tracer)
         self.router.assign(SOURCE, 0, "")
 
     def accept(self, offset: int, value: bytes | None, headers: Any = ()) -> None:
         self.router.accept(InboundRecord(SOURCE, offset, b"key", value, list(headers), 1_795_500_000_123))
+
+    def written_to(self, topic: str) -> list[tuple[str, bytes | None, bytes | None, Any]]:
+        return [record for record in self.producer.sent if record[0] == topic]
 
     @property
     def watermark(self) -> int | None:
@@ -202,12 +213,15 @@ async def test_what_is_learned_is_written_before_the_source_offset_moves() -> No
         world.producer.acknowledges = False
         world.accept(0, event(1, creator={"id": "c"}))
         await settle()
-        assert world.producer.sent[0][:3] == ("customers", b"c", b'["w"]')
-        for future in world.producer.futures[1:]:
+        (learned,) = [
+            n for n, copy in enumerate(world.producer.sent) if copy[:3] == ("customers", b"c", b'["w"]')
+        ]
+        last = world.producer.futures.pop(learned)
+        for future in world.producer.futures:
             future.set_result(None)
         await settle()
         assert world.watermark == 0
-        world.producer.futures[0].set_result(None)
+        last.set_result(None)
         await settle()
         assert world.watermark == 1
 
@@ -262,11 +276,10 @@ async def test_any_record_that_is_no_event_ends_in_the_invalid_topic_whole_or_cu
         world.router.accept(InboundRecord(SOURCE, 0, key, value, headers, -1))
         world.accept(1, event(2))
         await settle()
-        (topic, new_key, new_value, new_headers), *rest = world.producer.sent
-        assert topic == "invalid"
+        ((_, new_key, new_value, new_headers),) = world.written_to("invalid")
         assert (new_key, new_value) != (None, None)
         assert record_bytes(new_key, new_value, new_headers) <= world.limits.of("invalid")
-        assert [topic for topic, *_ in rest] == ["to.business", "to.wallet"]
+        assert len(world.written_to("to.business")) == len(world.written_to("to.wallet")) == 1
         assert world.watermark == 2
 
 
@@ -276,16 +289,13 @@ async def test_a_destination_whose_topic_is_too_small_for_a_copy_costs_that_copy
         world.accept(0, event(1, message="x" * 3000))
         world.accept(1, event(2))
         await settle()
-        assert [topic for topic, *_ in world.producer.sent] == [
-            "to.business",
-            "invalid",
-            "to.business",
-            "to.wallet",
-        ]
-        found = header_values(world.producer.sent[1][3])
+        assert len(world.written_to("to.business")) == 2
+        ((_, _, value, headers),) = world.written_to("invalid")
+        assert len(world.written_to("to.wallet")) == 1
+        found = header_values(headers)
         assert found["invalid-reason"] == b"copy-too-large"
         assert b"of at most 4000; not delivered to client.w.sep24" in found["invalid-detail"]
-        assert world.producer.sent[1][2] == event(1, message="x" * 3000)
+        assert value == event(1, message="x" * 3000)
         assert world.watermark == 2
 
 
@@ -312,6 +322,25 @@ async def test_a_receive_under_sep24_goes_to_the_business_server_and_to_the_inva
         assert [topic for topic, *_ in world.producer.sent] == ["to.business", "invalid"]
         assert dict(world.producer.sent[1][3])["invalid-reason"] == b"not-in-its-sep"
         assert world.watermark == 1
+
+
+async def test_a_topic_that_refuses_what_cannot_be_read_holds_its_offset_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topic_troubles, "RETRY_INITIAL_SECONDS", 0.0)
+    async with World() as world:
+        world.producer.refusals["invalid"] = TopicAuthorizationFailedError("invalid")
+        world.accept(0, b"{")
+        world.accept(1, event(1))
+        await settle()
+        assert {topic for topic, *_ in world.producer.sent} == {"to.business", "to.wallet"}
+        assert world.watermark == 0
+        assert "TopicAuthorizationFailed" in world.troubles.current["invalid"].problem
+        world.producer.refusals.clear()
+        await settle()
+        assert world.producer.sent[-1][0] == "invalid"
+        assert world.watermark == 2
+        assert not world.troubles.current
 
 
 async def test_too_much_outstanding_pauses_the_source_and_less_resumes_it() -> None:

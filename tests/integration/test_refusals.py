@@ -1,0 +1,84 @@
+"""Topics of ours that refuse records, are full, or disappear, under a real worker: each costs its own work alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.conftest import StartWorker
+from tests.fakes.records import event_value
+from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.kafka import Broker
+from tests.servers.kafka_client import Record, configure_topic
+from tests.servers.receiver import Receiver
+from tests.servers.replies import for_event, status
+from tests.servers.waiting import wait_until
+from tests.servers.worker import WorkerProcess
+
+SOON_SECONDS = 60.0
+POISON = 160
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def event(id_: str, transaction: str, **members: Any) -> Record:
+    return Record(event_value(id_, transaction, client_name="acme", **members), key=id_.encode())
+
+
+async def readiness(worker: WorkerProcess) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"{worker.url}/health/ready") as answer:
+        return await answer.text()
+
+
+async def metrics(worker: WorkerProcess) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"{worker.url}/metrics") as answer:
+        return await answer.text()
+
+
+async def test_dead_letters_that_cannot_be_written_stop_nobody(
+    apache_kafka: Broker, names: Names, start_worker: StartWorker, business_server: Receiver
+) -> None:
+    env = anchor_env(
+        apache_kafka.bootstrap,
+        business_url=business_server.url,
+        names=names,
+        extra={"DELIVERY_RETRY_POISON_ATTEMPTS": "1"},
+    )
+    worker = await start_worker(env)
+    letters = names.topic("dead-letter")
+    poison = [f"p{number}" for number in range(POISON)]
+    business_server.respond = for_event(dict.fromkeys(poison, status(422)))
+
+    await configure_topic(apache_kafka.bootstrap, letters, max_message_bytes=100)
+    await apache_kafka.publish(names.source, [event(id_, f"t{id_}") for id_ in poison])
+    good = [f"g{number}" for number in range(20)]
+    await apache_kafka.publish(names.source, [event(id_, f"t{id_}") for id_ in good])
+    await business_server.wait_until(lambda: set(good) <= set(business_server.event_ids()), SOON_SECONDS)
+
+    async def all_wait() -> bool:
+        figures = await metrics(worker)
+        return (
+            f'eventproc_dead_letters_waiting{{destination="callback-api"}} {POISON}.0' in figures
+            and f'eventproc_topic_not_writable_seconds{{topic="{letters}"}}' in figures
+        )
+
+    await wait_until(all_wait, SOON_SECONDS, "the dead letters that wait are not counted")
+    ready = await readiness(worker)
+    assert f"topic {letters} takes no records since" in ready
+    assert "MessageSizeTooLarge" in ready
+
+    await configure_topic(apache_kafka.bootstrap, letters, max_message_bytes=1_000_000)
+
+    async def is_well_again() -> bool:
+        written = len(await apache_kafka.read_all(letters))
+        return written == POISON and '"ready":true' in (await readiness(worker)).replace(" ", "")
+
+    await wait_until(is_well_again, SOON_SECONDS, "the dead letters after the repair")
+    assert Counter(business_server.event_ids()) == Counter(poison + good), "one attempt each"
+    log = worker.log_text()
+    assert log.count("topic.not_writable") == log.count("topic.writable") == 1
+    assert "OutOfOrderSequenceNumber" not in log
+    assert "worker.stuck" not in log
