@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import TypeAlias
 
+import hypothesis
 import pytest
 import structlog
 
@@ -17,6 +18,16 @@ from tests.servers.network import missing_for_namespaces
 from tests.servers.receiver import Receiver, wallet
 from tests.servers.verification import bearer_jwt
 from tests.servers.worker import WorkerProcess
+
+# One profile for every run: no example is too slow, however busy the machine is; CI draws the same ones each time.
+hypothesis.settings.register_profile(
+    "eventproc",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("eventproc")
 
 StartWorker: TypeAlias = Callable[[Mapping[str, str]], Awaitable[WorkerProcess]]
 

@@ -28,7 +28,7 @@ def test_the_corpus_finds_nothing(target: str, data: bytes) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_chance_finds_nothing(target: str) -> None:
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(strategy(target))
     def try_it(data: bytes) -> None:
         TARGETS[target](data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eventproc.assignment import Sharing, share_out
@@ -33,7 +33,6 @@ def readers(sharing: Sharing, topic: str) -> int:
     return sum(topic in share for share in sharing.shares.values())
 
 
-@settings(deadline=None)
 @given(topic_sets, st.data())
 def test_every_partition_is_read_once_by_a_member_that_wants_it(
     found: dict[str, range], data: st.DataObject
@@ -56,7 +55,6 @@ def test_every_partition_is_read_once_by_a_member_that_wants_it(
     assert all(set(share) <= set(members[member]) for member, share in sharing.shares.items())
 
 
-@settings(deadline=None)
 @given(topic_sets, member_names)
 def test_of_each_topic_and_of_all_nobody_has_more_than_one_above_anybody(
     found: dict[str, range], members: list[str]
@@ -68,7 +66,6 @@ def test_of_each_topic_and_of_all_nobody_has_more_than_one_above_anybody(
         assert max(each) - min(each) <= 1
 
 
-@settings(deadline=None)
 @given(topic_sets, member_names, st.integers(0, 20_000))
 def test_a_bound_costs_no_more_balance_than_one_topic_s_share(
     found: dict[str, range], members: list[str], max_bytes: int
@@ -78,7 +75,6 @@ def test_a_bound_costs_no_more_balance_than_one_topic_s_share(
     assert max(loads(sharing)) - min(loads(sharing)) <= max(largest, 1)
 
 
-@settings(deadline=None)
 @given(topic_sets, member_names, st.integers(0, 20_000))
 def test_a_bound_is_kept_where_it_can_be_and_topics_are_as_wide_as_it_allows(
     found: dict[str, range], members: list[str], max_bytes: int
@@ -94,7 +90,6 @@ def test_a_bound_is_kept_where_it_can_be_and_topics_are_as_wide_as_it_allows(
         assert sharing == ample
 
 
-@settings(deadline=None)
 @given(topic_sets, member_names, st.randoms())
 def test_the_same_group_gets_the_same_whoever_reckons(
     found: dict[str, range], members: list[str], order: Random

@@ -141,7 +141,7 @@ def test_a_load_that_no_group_bears_is_refused() -> None:
         plan(events_per_second=1e9)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     rate=st.floats(1, 20_000),
     latency=st.floats(0, 5000),

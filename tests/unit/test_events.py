@@ -249,7 +249,7 @@ def test_public_names_are_pinned() -> None:
     assert own == {"Event", "EventType", "InvalidReason", "Number", "Unreadable", "decode"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 @example(b'{"id":"\\ud800","type":"\\udc00"}')
 def test_no_bytes_make_it_raise(value: bytes) -> None:
@@ -266,7 +266,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from(["id", "type", "sep", "transaction", "quote", "customer", "status", "amount_in"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(NAMES, JSON), st.booleans())
 def test_no_json_makes_it_raise_and_an_event_is_always_whole(
     members: dict[str, Any], ascii_only: bool

@@ -258,7 +258,7 @@ def test_every_order_of_claims_tells_only_whom_a_customer_belongs_to(shared: str
 # --- configurations and events by chance ------------------------------------------------------------------------
 
 
-@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(scenes(), one_of(False, False, True))
 def test_an_event_goes_exactly_where_it_belongs(
     scene: tuple[list[dict[str, Any]], list[dict[str, Any]]], shared: bool
@@ -272,7 +272,7 @@ def test_an_event_goes_exactly_where_it_belongs(
         assert endpoints(table.route(read(event), index)) == expected, event
 
 
-@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(scenes())
 def test_broadcast_tells_all_that_want_the_sep_and_only_because_it_is_set(
     scene: tuple[list[dict[str, Any]], list[dict[str, Any]]],
@@ -286,7 +286,7 @@ def test_broadcast_tells_all_that_want_the_sep_and_only_because_it_is_set(
         assert told == {(one["name"], sep) for one in configured if sep in one["callback_urls"]}
 
 
-@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(scenes())
 def test_what_came_before_changes_nothing_for_a_transaction(
     scene: tuple[list[dict[str, Any]], list[dict[str, Any]]],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.results import Machine
@@ -29,7 +29,6 @@ GRACE = 10.0
 # --- the ledger that forgets
 
 
-@settings(deadline=None)
 @given(st.permutations(range(12)), st.lists(st.integers(0, 11), max_size=6), st.integers(0, 12))
 def test_within_the_grace_time_it_counts_as_the_ledger_that_remembers_everything(
     order: list[int], again: list[int], lost: int

@@ -15,7 +15,7 @@ ACCOUNT = "GDQOE23CFSUMSVQK4Y5JHPPYK73VYCNHZHA7ENKCV37P6SUEO6XQBKPP"
 KEYS = st.binary(min_size=32, max_size=32)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(KEYS)
 def test_keys_read_as_the_sdk_writes_them(key: bytes) -> None:
     assert decode_seed(StrKey.encode_ed25519_secret_seed(key)) == key
@@ -23,7 +23,7 @@ def test_keys_read_as_the_sdk_writes_them(key: bytes) -> None:
     assert encode_account(key) == StrKey.encode_ed25519_public_key(key)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(KEYS, st.integers(min_value=0, max_value=2**64 - 1))
 def test_muxed_account_leads_to_the_account_below(key: bytes, muxed_id: int) -> None:
     account = StrKey.encode_ed25519_public_key(key)

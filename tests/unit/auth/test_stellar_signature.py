@@ -20,7 +20,7 @@ HOST = "localhost:18092"
 NOW = 1_795_515_897.9
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=300), st.integers(min_value=0, max_value=2**40))
 def test_sdk_verifies_what_is_signed(body: bytes, seconds: int) -> None:
     [(name, value)] = StellarSignature(SEED, HOST).headers(body, seconds + 0.7).items()

@@ -282,7 +282,7 @@ def test_a_wrong_configuration_exits_with_2() -> None:
     assert "events.enabled" in result.stderr
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.text(max_size=20) | st.just(HOSTILE))
 def test_no_string_of_others_reaches_the_terminal_as_it_is(text: str) -> None:
     raw = text.encode("utf-8", "replace")

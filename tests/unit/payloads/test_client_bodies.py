@@ -366,7 +366,7 @@ KNOWN = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.sampled_from(sorted(BUILDERS, key=str)),
     st.dictionaries(st.sampled_from(KNOWN), JSON),

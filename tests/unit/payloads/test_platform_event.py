@@ -128,7 +128,7 @@ def _read(text: str | bytes) -> Any:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.recursive(
         SCALARS,

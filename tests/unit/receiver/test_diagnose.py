@@ -375,13 +375,13 @@ def test_there_are_bodies_of_every_sep_to_try() -> None:
 # --- whatever comes -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(max_size=60))
 def test_no_body_raises(body: bytes) -> None:
     assert judged(body).findings
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(max_size=80))
 def test_no_header_raises(value: str) -> None:
     assert judged(value=value).findings
