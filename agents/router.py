@@ -29,6 +29,7 @@ from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId
 from eventproc.invalid_copy import invalid_copy
+from eventproc.ownership import ClientMatch
 from eventproc.payloads.platform_event import iso_timestamp
 from eventproc.payloads.spans import transaction_span
 from eventproc.record_limits import RecordLimits, record_bytes, room_needed
@@ -39,7 +40,7 @@ from eventproc.records import (
     destination_key,
     internal_headers,
 )
-from eventproc.routing import ClientMatch, Route, RoutingTable
+from eventproc.routing import Route, RoutingTable
 from eventproc.watermark import CommitPoint
 
 log = structlog.stdlib.get_logger("eventproc.router")
@@ -240,6 +241,10 @@ class Router(Service):
         yield from self._learned(route, index)
         for customer in route.contested:
             log.warning("customer.contested", customer=customer, event_id=event.id, lane=event.lane_key)
+        if route.contradiction is not None:
+            log.warning(
+                "attribution.contradicted", event_id=event.id, lane=event.lane_key, says=route.contradiction
+            )
         for destination in route.destinations:
             topic = self._topics.by_destination[destination]
             if self._takes(topic, room):

@@ -69,13 +69,26 @@ class Number:
     text: str
 
 
+class Attribution(NamedTuple):
+    """The client that the platform attributes an event to: ``clientName``, ``clientDomain``, from 4.4 on.
+
+    None: the record does not say. ``is_text`` is False when one of the two is present and not text: then the
+    record names a client, and it is unknown which.
+    """
+
+    name: str | None
+    domain: str | None
+    is_text: bool = True
+
+
 class Event(NamedTuple):
     """One event of the anchor.
 
     ``sep`` is the transaction's own, else the event's, as text. ``transaction``, ``quote`` and ``customer``
     are the record's objects, None when absent or null; their values are str, bool, None, list, dict and
     ``Number``, never int or float. ``raw`` is the record's value, untouched. ``is_plain``: there is no
-    number in it, so any JSON reader gives the same.
+    number in it, so any JSON reader gives the same. ``attribution`` is None when the record names no client
+    at its top level (platform 4.3 and earlier).
     """
 
     id: EventId
@@ -86,6 +99,7 @@ class Event(NamedTuple):
     customer: dict[str, Any] | None
     raw: bytes
     is_plain: bool = False
+    attribution: Attribution | None = None
 
     @property
     def lane_key(self) -> LaneKey:
@@ -143,7 +157,20 @@ def _event(parsed: dict[str, Any], raw: bytes, *, is_plain: bool) -> Event | Unr
             return Unreadable(InvalidReason.MEMBER_NOT_AN_OBJECT, f"the event's {name} is not an object")
     own_sep = None if transaction is None else _text(transaction.get("sep"))
     sep = own_sep or _text(parsed.get("sep")) or None
-    return Event(EventId(event_id), event_type, sep, transaction, quote, customer, raw, is_plain)
+    attribution = _attribution(parsed)
+    return Event(EventId(event_id), event_type, sep, transaction, quote, customer, raw, is_plain, attribution)
+
+
+def _attribution(parsed: dict[str, Any]) -> Attribution | None:
+    """Null and the empty string name no client, like a missing member."""
+    name, domain = parsed.get("clientName"), parsed.get("clientDomain")
+    if (name is None or name == "") and (domain is None or domain == ""):  # either may be a list
+        return None
+    return Attribution(
+        _text(name) or None,
+        _text(domain) or None,
+        is_text=(name is None or _text(name) is not None) and (domain is None or _text(domain) is not None),
+    )
 
 
 _OBJECTS: Final = ("transaction", "quote", "customer")

@@ -12,12 +12,15 @@ from agents.pages.health import not_ready
 from agents.pages.numbers import Condition, describe
 from agents.pages.view import REFRESH_SECONDS, Page
 from eventproc.delivery.watchdog import lag
-from eventproc.routing import ClientMatch
+from eventproc.ownership import ClientMatch
 from eventproc.times import from_ms, iso
 
 NEEDY: Final = (Condition.BREAKER_OPEN, Condition.RETRYING, Condition.PAUSED)
 NEEDY_SHOWN: Final = 10
-UNROUTABLE: Final = (ClientMatch.NO_CLIENT, ClientMatch.AMBIGUOUS, ClientMatch.UNKNOWN_CUSTOMER)
+UNROUTABLE: Final = (
+    *(ClientMatch.NO_CLIENT, ClientMatch.AMBIGUOUS, ClientMatch.CONTRADICTION),
+    *(ClientMatch.UNKNOWN_CLIENT, ClientMatch.UNKNOWN_CUSTOMER),
+)
 
 
 class Overview(Page):

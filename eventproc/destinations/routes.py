@@ -7,7 +7,8 @@ from collections.abc import Collection
 from eventproc.destinations.business_server import DESTINATION_ID
 from eventproc.destinations.client_endpoint import client_endpoints
 from eventproc.identifiers import DestinationId
-from eventproc.routing import ClientRule, RoutingTable
+from eventproc.ownership import ClientRule
+from eventproc.routing import RoutingTable
 from settings import Settings
 
 

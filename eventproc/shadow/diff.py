@@ -223,7 +223,7 @@ class _Diff:
         self.found += [Found(destination, subject, one) for one in differences]
 
     def _why_missing(self, group: Group) -> str | None:
-        """The Anchor Platform tells every client everything; here a client hears of its own."""
+        """The Anchor Platform up to 4.3 sends every client everything; here a client receives its own."""
         destination, subject = group
         if self._rules.is_for is None or not destination.startswith("client."):
             return None

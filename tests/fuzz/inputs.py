@@ -55,6 +55,8 @@ _events = st.fixed_dictionaries(
     {"id": _texts, "type": st.sampled_from([kind.value for kind in EventType])},
     optional={
         "sep": _json,
+        "clientName": _json,
+        "clientDomain": _json,
         "transaction": st.dictionaries(st.sampled_from(_NAMES), _deep, max_size=20) | _json,
         "customer": _objects | _json,
         "quote": _objects | _json,

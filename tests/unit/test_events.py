@@ -246,7 +246,7 @@ def test_public_names_are_pinned() -> None:
         for n, v in vars(events).items()
         if not n.startswith("_") and getattr(v, "__module__", "") == events.__name__
     }
-    assert own == {"Event", "EventType", "InvalidReason", "Number", "Unreadable", "decode"}
+    assert own == {"Attribution", "Event", "EventType", "InvalidReason", "Number", "Unreadable", "decode"}
 
 
 @settings(max_examples=300)

@@ -25,8 +25,9 @@ from eventproc.example_events import (
     teacher,
 )
 from eventproc.identifiers import DestinationId
+from eventproc.ownership import ClientMatch, ClientRule
 from eventproc.payloads import Sep, client_body, client_target
-from eventproc.routing import ClientMatch, ClientRule, RoutingTable
+from eventproc.routing import RoutingTable
 from eventproc.strkey import decode_account
 from tests.golden.recorded import CONTEXT, load_samples
 

@@ -21,7 +21,8 @@ from eventproc.customer_index import CustomerIndex
 from eventproc.destinations import build_destinations
 from eventproc.destinations.routes import build_routing_table
 from eventproc.events import Event, decode
-from eventproc.routing import ClientMatch, Route, RoutingTable
+from eventproc.ownership import ClientMatch
+from eventproc.routing import Route, RoutingTable
 from settings import Settings, SettingsError, load_settings
 from tests.ownership import Ownership
 from tests.servers.anchor_env import TEST_SEED
@@ -99,20 +100,34 @@ def events(draw: st.DrawFn, configured: list[dict[str, Any]]) -> dict[str, Any]:
         )
     if draw(st.booleans()):
         event["sep"] = draw(one_of("6", "24", "31", "12", 31, None))
+    if draw(st.booleans()):
+        event |= draw(attributions(configured))
     return event
 
 
-def transactions(configured: list[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any] | None]:
+def attributions(configured: list[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """What platform 4.4 and later say at the top level."""
+    return st.fixed_dictionaries(
+        {}, optional={"clientName": said_names(configured), "clientDomain": said_domains(configured)}
+    )
+
+
+def said_names(configured: list[dict[str, Any]]) -> st.SearchStrategy[Any]:
     names = [one["name"] for one in configured]
+    look_alikes = (f" {names[0]}", f"{names[0]} ", names[0].upper(), names[0].lower())
+    return st.sampled_from(names) | one_of(*NAMES, *look_alikes) | odd
+
+
+def said_domains(configured: list[dict[str, Any]]) -> st.SearchStrategy[Any]:
     theirs = [domain for one in configured for domain in one["domains"]] or DOMAINS
+    spellings = [spell(one) for one in theirs for spell in (str.upper, str.lower, "{}.".format)]
+    return st.sampled_from(theirs) | st.sampled_from(spellings) | one_of(*DOMAINS) | odd
+
+
+def transactions(configured: list[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any] | None]:
     identity: dict[str, st.SearchStrategy[Any]] = {
-        "client_name": st.sampled_from(names)
-        | one_of(*NAMES, f" {names[0]}", f"{names[0]} ", names[0].upper(), names[0].lower())
-        | odd,
-        "client_domain": st.sampled_from(theirs)
-        | st.sampled_from([spell(one) for one in theirs for spell in (str.upper, str.lower, "{}.".format)])
-        | one_of(*DOMAINS)
-        | odd,
+        "client_name": said_names(configured),
+        "client_domain": said_domains(configured),
         "creator": people | one_of(None, [], "c1"),
         "source_account": accounts,
         "destination_account": accounts,
@@ -232,6 +247,34 @@ def test_every_combination_goes_exactly_where_it_belongs(order: int) -> None:
     assert set(told) == {"wallet", "Wallet", "\u212aiosk", "b", "one"}, "two and three claim the same key"
 
 
+ATTRIBUTED_NAMES: list[Any] = [*SAID_NAMES, "nobody", True, []]
+ATTRIBUTED_DOMAINS: list[Any] = [
+    None, "wallet.example", "Wallet.EXAMPLE", "kiosk.example", "shared.example", "three.example",
+    "evil.example", "", 5, {},
+]  # fmt: skip
+STATED: list[dict[str, Any]] = [
+    {}, {"client_name": "wallet"}, {"client_name": "Wallet"}, {"client_name": "nobody"}, {"client_name": ""},
+    {"client_domain": "wallet.example"}, {"client_domain": "KIOSK.example"}, {"client_domain": "shared.example"},
+    {"client_domain": "evil.example"}, {"creator": {"account": KEYS[0]}}, {"creator": {"account": KEYS[1]}},
+    {"client_name": "wallet", "client_domain": "kiosk.example", "creator": {"account": KEYS[0]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", ["transaction_created", "customer_updated", "quote_created"])
+def test_every_combination_of_attribution_and_transaction(type_: str) -> None:
+    table, ownership = table_of(settings_of(CLIENTS)), Ownership(CLIENTS)
+    told: Counter[str] = Counter()
+    for name, domain, stated in product(ATTRIBUTED_NAMES, ATTRIBUTED_DOMAINS, [None, *STATED]):
+        event = said(clientName=name, clientDomain=domain, customer={"id": "c1"}) | {"type": type_, "id": "e"}
+        if stated is not None:
+            event["transaction"] = {"id": "t", "sep": "31", **stated}
+        route = table.route(read(event), CustomerIndex())
+        assert endpoints(route) == ownership.endpoints(event), event
+        assert (route.contradiction is None) == (route.match is not ClientMatch.CONTRADICTION)
+        told.update(name for name, _ in endpoints(route))
+    assert set(told) == (set() if type_ == "quote_created" else {"wallet", "Wallet", "\u212aiosk", "one"})
+
+
 @pytest.mark.parametrize("shared", ["false", "true"])
 def test_every_order_of_claims_tells_only_whom_a_customer_belongs_to(shared: str) -> None:
     settings = settings_of(CLIENTS, DELIVERY_SHARED_CUSTOMERS=shared)
@@ -298,6 +341,20 @@ def test_what_came_before_changes_nothing_for_a_transaction(
         told = endpoints(table.route(read(event), index))
         if event.get("transaction") is not None:
             assert told == endpoints(table.route(read(event), CustomerIndex()))
+
+
+@pytest.mark.parametrize("customer_events", [["c"], ["c", "other"]])
+def test_a_customer_updated_goes_to_the_client_that_it_names(customer_events: list[str]) -> None:
+    """Platform 4.4: what transactions taught counts for records that name no client alone."""
+    table, index = table_of(settings_of([WALLET, OTHER])), CustomerIndex()
+    table.route(read(transaction(client_name="wallet", creator={"id": "c"})), index)
+    for customer in customer_events:
+        for said_members in ({"clientName": "other"}, {"clientDomain": "OTHER.example"}):
+            route = table.route(read(customer_updated(id=customer) | said_members), index)
+            assert (route.clients, route.match) == (("other",), ClientMatch.ATTRIBUTION)
+    assert table.route(read(customer_updated(id="c") | {"clientName": None}), index).clients == ("wallet",)
+    route = table.route(read(customer_updated(id="c") | {"clientName": "nobody"}), index)
+    assert (route.clients, route.match) == ((), ClientMatch.UNKNOWN_CLIENT)
 
 
 # --- what was found, each by name -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from eventproc.delivery.topic_troubles import TopicTrouble
 from eventproc.identifiers import DestinationId
 from eventproc.metrics import QUESTIONS, EventprocCollector, Sources
 from eventproc.outcomes import FailureKind
-from eventproc.routing import ClientMatch
+from eventproc.ownership import ClientMatch
 from tests.fakes.clock import settle
 from tests.fakes.sender import status
 from tests.unit.delivery.test_engine import PARTITION, World, failing

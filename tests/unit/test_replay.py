@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from eventproc.customer_index import CustomerIndex
 from eventproc.events import decode
 from eventproc.identifiers import DestinationId, LaneKey
+from eventproc.ownership import ClientRule
 from eventproc.payloads import Sep
 from eventproc.records import Source, internal_headers, read_origin
 from eventproc.replay import Place, Planner, ReplayPlan, ReplaySelection, copies_of
-from eventproc.routing import ClientRule, RoutingTable
+from eventproc.routing import RoutingTable
 from eventproc.watermark import PartitionProgress
 
 BUSINESS, WALLET, OTHER = map(DestinationId, ("callback-api", "client.w.sep24", "client.o.sep24"))

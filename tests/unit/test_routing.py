@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stellar_sdk import Keypair, MuxedAccount
@@ -12,8 +13,9 @@ from stellar_sdk import Keypair, MuxedAccount
 from eventproc.customer_index import CustomerIndex, named_customers
 from eventproc.events import Event, decode
 from eventproc.identifiers import DestinationId
+from eventproc.ownership import ClientMatch, ClientRule
 from eventproc.payloads import Sep
-from eventproc.routing import ClientMatch, ClientRule, Route, RoutingTable
+from eventproc.routing import Route, RoutingTable
 
 BUSINESS = DestinationId("callback-api")
 ACCOUNT_A = Keypair.random().public_key
@@ -35,9 +37,16 @@ CLIENTS = [
 TABLE = RoutingTable(CLIENTS, BUSINESS)
 
 
-def event(*, type_: str = "transaction_status_changed", sep: str | None = "24", **members: Any) -> Event:
+def event(
+    *,
+    type_: str = "transaction_status_changed",
+    sep: str | None = "24",
+    attribution: dict[str, Any] | None = None,
+    **members: Any,
+) -> Event:
     transaction = {"id": "t", "kind": "deposit", **({} if sep is None else {"sep": sep}), **members}
-    decoded = decode(json.dumps({"type": type_, "id": "e", "transaction": transaction}).encode())
+    value = {"type": type_, "id": "e", "transaction": transaction, **(attribution or {})}
+    decoded = decode(json.dumps(value).encode())
     assert isinstance(decoded, Event)
     return decoded
 
@@ -149,7 +158,69 @@ def test_what_is_known_is_not_written_again() -> None:
     assert route(one, index=index).learned == ()
 
 
-def test_broadcast_is_the_anchor_platforms_way() -> None:
+@pytest.mark.parametrize(
+    ("attribution", "members", "expected"),
+    [
+        ({"clientName": "other"}, {}, "other"),
+        ({"clientName": "other"}, {"client_name": "other", "client_domain": "nowhere.example"}, "other"),
+        ({"clientName": "custodian"}, {"creator": {"account": ACCOUNT_A}}, "custodian"),
+        ({"clientName": "nobody", "clientDomain": "wallet.example.com"}, {}, "wallet"),
+        ({"clientName": "other", "clientDomain": "nowhere.example"}, {}, "other"),
+        ({"clientName": "", "clientDomain": None}, {"client_name": "wallet"}, "wallet"),
+        ({"clientName": "nobody"}, {}, None),
+        ({"clientName": "Other"}, {}, None),
+        ({"clientName": ["other"]}, {}, None),
+        ({"clientName": "other", "clientDomain": True}, {}, None),
+    ],
+)
+def test_what_the_platform_attributes_decides(
+    attribution: dict[str, Any], members: dict[str, Any], expected: str | None
+) -> None:
+    found = route(event(attribution=attribution, **members))
+    assert found.clients == (() if expected is None else (expected,))
+    assert found.contradiction is None
+    if expected is None:
+        assert found.match is ClientMatch.UNKNOWN_CLIENT
+
+
+@pytest.mark.parametrize(
+    ("attribution", "members"),
+    [
+        ({"clientName": "wallet"}, {"client_name": "other"}),
+        ({"clientName": "wallet"}, {"client_name": "nobody"}),
+        ({"clientName": "nobody"}, {"client_name": "wallet"}),
+        ({"clientName": "wallet"}, {"client_domain": "other.example.com"}),
+        ({"clientName": "wallet"}, {"creator": {"account": ACCOUNT_A}}),
+        ({"clientName": "nobody"}, {"creator": {"account": ACCOUNT_A}}),
+        ({"clientDomain": "wallet.example.com"}, {"client_name": "other"}),
+        (
+            {"clientDomain": "wallet.example.com"},
+            {"client_name": "wallet", "client_domain": "OTHER.example.com"},
+        ),
+        ({"clientName": "wallet", "clientDomain": "other.example.com"}, {}),
+        ({"clientName": {}}, {"client_name": "wallet"}),
+    ],
+)
+def test_a_contradiction_reaches_the_business_server_alone_and_teaches_nothing(
+    attribution: dict[str, Any], members: dict[str, Any]
+) -> None:
+    index = CustomerIndex()
+    stated: dict[str, Any] = {**members, "customers": {"sender": {"id": "c"}}}
+    for type_ in ("transaction_status_changed", "customer_updated", "quote_created"):
+        found = route(event(type_=type_, attribution=attribution, **stated), index=index)
+        assert (found.destinations, found.match) == ((BUSINESS,), ClientMatch.CONTRADICTION)
+        assert found.contradiction is not None
+        assert found.learned == ()
+    assert len(index) == 0
+
+
+def test_an_attributed_transaction_teaches_its_customers() -> None:
+    index = CustomerIndex()
+    route(event(attribution={"clientName": "other"}, creator={"id": "c"}), index=index)
+    assert route(customer_updated("c"), index=index).clients == ("other",)
+
+
+def test_broadcast_is_the_way_of_old_platforms() -> None:
     table = RoutingTable(CLIENTS, BUSINESS, broadcast=True)
     assert len(route(event(), table).destinations) == 4
     assert len(route(customer_updated("anybody"), table).destinations) == 4

@@ -19,10 +19,11 @@ from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.journal import Tracer
 from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.identifiers import DestinationId
+from eventproc.ownership import ClientRule
 from eventproc.payloads import Sep
 from eventproc.record_limits import RecordLimits, record_bytes
 from eventproc.records import header_values, read_origin
-from eventproc.routing import ClientRule, RoutingTable
+from eventproc.routing import RoutingTable
 from tests.fakes.clock import settle
 from tests.fakes.dead_letters import FakeFlow
 

@@ -22,8 +22,9 @@ from eventproc.delivery.tracing import Tracing, make_provider
 from eventproc.destinations import Endpoint
 from eventproc.events import Event, decode
 from eventproc.identifiers import DestinationId
+from eventproc.ownership import ClientMatch
 from eventproc.records import Source
-from eventproc.routing import ClientMatch, Route
+from eventproc.routing import Route
 from eventproc.tracing_extra import missing_extra
 from settings import load_settings
 from tests.fakes.clock import FakeClock, settle

@@ -14,9 +14,9 @@ from eventproc.delivery.engine import Engine
 from eventproc.delivery.stats import Histogram
 from eventproc.errors import BrokerUnavailableError
 from eventproc.journal_entries import Attempt, DeadLettered, Routed
+from eventproc.ownership import ClientMatch
 from eventproc.pauses import Pause
 from eventproc.records import Source
-from eventproc.routing import ClientMatch
 from tests.fakes.clock import settle
 from tests.fakes.records import record
 from tests.fakes.sender import REFUSED, status
