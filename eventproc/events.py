@@ -282,6 +282,7 @@ _FEE: Final = {**_texts("total", "asset"), "details": [_texts("name", "descripti
 _PERSON: Final = _texts("id", "account", "memo")
 _PAYMENT: Final = {**_texts("id", "payment_type", "source_account", "destination_account"), "amount": _AMOUNT}
 _FIELD: Final = {**_texts("type", "description", "status", "error"), "choices": [_TEXT]}
+_REQUESTED: Final = {_ANY_NAME: {_ANY_NAME: {"description": _TEXT, "choices": [_TEXT]}}}
 _TRANSACTION: Final[Mapping[str, Any]] = {
     **_texts(
         "id", "sep", "kind", "status", "type", "quote_id", "message", "source_account", "memo", "memo_type"
@@ -299,7 +300,8 @@ _TRANSACTION: Final[Mapping[str, Any]] = {
     "stellar_transactions": [{**_texts("id", "memo", "memo_type", "envelope"), "payments": [_PAYMENT]}],
     "customers": {"sender": _PERSON, "receiver": _PERSON},
     "creator": _PERSON,
-    "required_info_updates": [_TEXT],
+    "required_info_updates": ([_TEXT], _REQUESTED),  # a list before platform 4.8
+    "fields": _REQUESTED,
     "instructions": {_ANY_NAME: _texts("value", "description")},
 }
 _QUOTE: Final[Mapping[str, Any]] = {
@@ -317,7 +319,12 @@ _EVENT: Final = {"transaction": _TRANSACTION, "quote": _QUOTE, "customer": _CUST
 
 
 def _spell_out(value: Any, shape: Any) -> Any:
-    """Turn numbers into text where ``shape`` says so; everything else stays."""
+    """Turn numbers into text where ``shape`` says so; everything else stays.
+
+    A tuple has a shape for each type that the member had in the platform's releases.
+    """
+    if isinstance(shape, tuple):
+        shape = next((one for one in shape if type(one) is type(value)), None)
     if isinstance(value, Number):
         return value.text if shape is _TEXT else value
     if isinstance(value, dict) and isinstance(shape, dict):

@@ -121,14 +121,15 @@ def instructions(value: Any) -> Members | None:
     }
 
 
-def info_updates(value: Any) -> list[Any] | Members | None:
-    """``required_info_updates`` as received: the platform has a list of names, SEP-31 an object of fields."""
-    if isinstance(value, list):
-        return [item for item in map(text, value) if item is not None]
-    if isinstance(value, dict):
-        cleaned: Members = without_nulls(value)
-        return cleaned
-    return None
+def requested_fields(value: Any) -> Members | None:
+    """``required_info_updates`` as SEP-6 and SEP-31 define it: an object, as received, without nulls.
+
+    The platform before 4.8 has a list of names in its model, which a wallet that follows the SEP cannot read.
+    """
+    if not isinstance(value, dict):
+        return None
+    cleaned: Members = without_nulls(value)
+    return cleaned
 
 
 def stellar_transaction_id(transaction: Members) -> str | None:

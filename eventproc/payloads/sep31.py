@@ -10,9 +10,10 @@ from eventproc.payloads.json_bytes import encode, present
 from eventproc.payloads.members import (
     SUM_MEMBERS,
     TIME_MEMBERS,
-    info_updates,
     member_table,
     read_members,
+    requested_fields,
+    scalar,
     stellar_transaction_id,
     text,
 )
@@ -21,12 +22,15 @@ from eventproc.payloads.subject import transaction_of
 
 _MEMBERS: Final = member_table(
     {
+        "status": text,
+        "status_eta": scalar,
+        "fields": requested_fields,  # of the platform's class from about 4.8 on
         **SUM_MEMBERS,
         "stellar_account_id": ("destination_account", text),
         "stellar_memo": ("memo", text),
         "stellar_memo_type": ("memo_type", text),
         **TIME_MEMBERS,
-        "required_info_updates": info_updates,
+        "required_info_updates": requested_fields,
         "required_info_message": text,
     }
 )

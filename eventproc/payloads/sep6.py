@@ -13,10 +13,10 @@ from eventproc.payloads.members import (
     TIME_MEMBERS,
     WITHDRAWAL,
     MemberTable,
-    info_updates,
     instructions,
     member_table,
     read_members,
+    requested_fields,
     stellar_transaction_id,
     text,
 )
@@ -29,7 +29,7 @@ _MEMBERS: Final = member_table(
         **SUM_MEMBERS,
         **TIME_MEMBERS,
         **PARTY_MEMBERS,
-        "required_info_updates": info_updates,
+        "required_info_updates": requested_fields,
         "required_info_message": text,
         "instructions": instructions,
     }

@@ -203,6 +203,15 @@ def test_number_where_a_string_belongs_becomes_its_own_digits(digits: str) -> No
     }
 
 
+def test_numbers_in_requested_fields_become_their_own_digits() -> None:
+    asked = {"transaction": {"a.b": {"description": 7, "choices": [1.10], "optional": True, "x": 5}}}
+    found = transaction(record(transaction={"id": "t", "required_info_updates": asked, "fields": asked}))
+    read = {
+        "transaction": {"a.b": {"description": "7", "choices": ["1.1"], "optional": True, "x": Number("5")}}
+    }
+    assert found == {"id": "t", "required_info_updates": read, "fields": read}
+
+
 def test_instants_stay_as_received() -> None:
     value = record(transaction={"id": "t", "started_at": "not a time", "updated_at": 17})
     assert transaction(value) == {"id": "t", "started_at": "not a time", "updated_at": Number("17")}

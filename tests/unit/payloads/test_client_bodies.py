@@ -238,14 +238,14 @@ def test_sep6_tells_what_is_required_and_how_to_pay() -> None:
     body = wallet_transaction(
         Sep.SEP6,
         required_info_message="why",
-        required_info_updates=["a", 1, None],
+        required_info_updates={"transaction": {"a": {"description": 1, "choices": None}}},
         instructions={"bank.number": {"value": 1, "description": None, "x": 1}, "odd": "y"},
         status_eta=3600,
     )
     assert body == {
         "id": "t-1",
         "required_info_message": "why",
-        "required_info_updates": ["a", "1"],
+        "required_info_updates": {"transaction": {"a": {"description": "1"}}},
         "instructions": {"bank.number": {"value": "1"}},
         "status_eta": 3600,
     }
@@ -281,10 +281,16 @@ def test_sep31_info_message_is_its_own_and_else_the_message(
     assert "message" not in body
 
 
-def test_sep31_info_updates_may_be_an_object() -> None:
-    updates = {"transaction": {"routing": {"description": "d", "optional": True, "choices": None}}}
-    sent = wallet_transaction(Sep.SEP31, required_info_updates=updates)["required_info_updates"]
-    assert sent == {"transaction": {"routing": {"description": "d", "optional": True}}}
+@pytest.mark.parametrize(
+    ("sep", "member"),
+    [(Sep.SEP6, "required_info_updates"), (Sep.SEP31, "required_info_updates"), (Sep.SEP31, "fields")],
+)
+def test_requested_fields_are_an_object_or_left_out(sep: Sep, member: str) -> None:
+    asked = {"transaction": {"routing": {"description": "d", "optional": True, "choices": None}}}
+    sent = wallet_transaction(sep, **{member: asked})
+    assert sent[member] == {"transaction": {"routing": {"description": "d", "optional": True}}}
+    for other in (["routing"], [], "routing", 7, True, None):
+        assert member not in wallet_transaction(sep, **{member: other}), other
 
 
 @pytest.mark.parametrize(
