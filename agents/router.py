@@ -25,6 +25,7 @@ from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.producer import RecordProducer
+from eventproc.delivery.read_positions import Step
 from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId
@@ -132,6 +133,11 @@ class Router(Service):
         self._queue.append(record)
         self._wake.set()
         self._backlog.add(len(record.value or b""))
+
+    def step(self, partition: Partition, step: Step) -> None:
+        """Reading has moved without a record."""
+        if not self._draining:
+            self._partitions.step(partition, step)
 
     def commit_points(self) -> dict[Partition, CommitPoint]:
         """What to commit now."""

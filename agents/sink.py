@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import structlog
 
 from eventproc.delivery.inbound import InboundRecord
+from eventproc.delivery.partitions import Partition
+from eventproc.delivery.read_positions import Step
 
 log = structlog.stdlib.get_logger("eventproc")
 
@@ -22,6 +24,9 @@ class RecordHandler(Protocol):
 
     def accept(self, record: InboundRecord) -> None:
         """Take one record without waiting."""
+
+    def step(self, partition: Partition, step: Step) -> None:
+        """Reading has moved without a record."""
 
 
 def feed(handler_of: Callable[[str], RecordHandler | None], name: str) -> Callable[[Any], Any]:
@@ -38,7 +43,10 @@ def feed(handler_of: Callable[[str], RecordHandler | None], name: str) -> Callab
                 if handler is None:
                     continue
                 try:
-                    _take(handler, partition, records)
+                    if isinstance(records, list):
+                        _take(handler, partition, records)
+                    else:
+                        handler.step((partition[0], partition[1]), records)
                 except Exception as error:
                     log.critical("records.not_taken", partition=tuple(partition), problem=repr(error))
                     await stream.app.crash(error)

@@ -216,7 +216,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str], limits: R
         broker_max_poll_records=consumer.max_poll_records,
         consumer_group_instance_id=consumer.group_instance_id,
         consumer_max_fetch_size=FETCH_BYTES,
-        consumer_auto_offset_reset="earliest",
+        consumer_auto_offset_reset="none",
         stream_buffer_maxsize=STREAM_BUFFER_RECORDS,
         stream_wait_empty=False,
         table_standby_replicas=1,  # there are no tables: this alone makes Faust ask its PartitionAssignor

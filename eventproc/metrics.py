@@ -47,6 +47,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_invalid_total": "How many records could not be read?",
     "eventproc_unbuildable_total": "How many events had a SEP that no client body exists for?",
     "eventproc_source_lag": "How many records of the anchor's topic are not routed?",
+    "eventproc_expired_total": "How many records of a topic did Kafka delete before they were done?",
     "eventproc_ready": "Does this worker take part in the work? 1: yes, as /health/ready says.",
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
     "eventproc_config_generation": "How many configurations has this worker had in force? 1: its first.",
@@ -80,6 +81,7 @@ class Sources:
     config_generation: Callable[[], int] = lambda: 1
     reload_failed: Callable[[], bool] = lambda: False
     topic_troubles: Callable[[], Mapping[str, TopicTrouble]] = dict
+    expired: Callable[[], Mapping[str, int]] = dict
 
 
 class EventprocCollector(Collector):
@@ -111,6 +113,8 @@ class EventprocCollector(Collector):
         yield _gauge("eventproc_lag", engines, lambda e: lag(e.partitions, highwater))
         yield _gauge("eventproc_oldest_undelivered_seconds", engines, lambda e: _age_seconds(e, now))
         yield from self._router(highwater)
+        expired = (((topic,), number) for topic, number in sources.expired().items())
+        yield _counter("eventproc_expired_total", ("topic",), expired)
         for name, value in (
             ("eventproc_ready", sources.is_ready()),
             ("eventproc_stuck_seconds", sources.stuck_seconds()),

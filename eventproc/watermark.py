@@ -27,6 +27,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -66,6 +67,13 @@ class SourceMark(NamedTuple):
     timestamp_ms: int
 
 
+class Lost(NamedTuple):
+    """Offsets that Kafka deleted before they were done; ``first`` is None when there is none."""
+
+    offsets: int
+    first: int | None
+
+
 class MetadataError(Exception):
     """A metadata string that this version cannot read; the caller goes on without it."""
 
@@ -90,10 +98,6 @@ class PartitionProgress:
     def __init__(self, committed: int | None = None, metadata: str = "") -> None:
         """Start at the committed offset; None when nothing was committed yet.
 
-        None with metadata: the partition was cut back below its commit (an unclean leader election) and is
-        read from its beginning. Then the metadata's offsets say nothing about what is done, since others may
-        stand there now; its marks still recognise what was delivered, and what was open is still delivered.
-
         Raises:
             MetadataError: the metadata is there and cannot be used.
         """
@@ -102,15 +106,15 @@ class PartitionProgress:
         self._marks: dict[SourceKey, SourceMark] = {}
         self._restored_until = -1
         self._restored_open: set[int] = set()
+        self._before_restart: Counter[int] = Counter()
         self._changes = 0
         self._offered: tuple[CommitPoint, int] | None = None
         self._committed_changes = -1
         if metadata:
             snapshot = decode_metadata(metadata)
-            if committed is not None and snapshot.base != committed:
+            if snapshot.base != committed:
                 raise MetadataError(f"written for offset {snapshot.base}, found at {committed}")
-            if committed is not None:
-                self._restored_until = snapshot.next
+            self._restored_until = snapshot.next
             self._restored_open = set(snapshot.open)
             self._marks = snapshot.marks
 
@@ -150,7 +154,55 @@ class PartitionProgress:
 
     def done(self, offset: int) -> None:
         """The record at ``offset`` is finished for good: delivered, or its dead letter acknowledged."""
+        if self._before_restart[offset]:
+            self._before_restart[offset] -= (
+                1  # of the two at this offset the one from before, as far as is known
+            )
+            return
         self._open.pop(offset, None)
+        self._changes += 1
+
+    def pass_over(self, start: int | None, end: int) -> bool:
+        """Count offsets that hold no record as read: from ``start``, None for the beginning, up to ``end``.
+
+        False, and nothing changes, when it was known, or when not everything below ``start`` was offered.
+        """
+        if self._next is None:
+            if start is not None:
+                return False
+        elif not (self._next < end and (start is None or start <= self._next)):
+            return False
+        self._next = end
+        self._changes += 1
+        return True
+
+    def expire(self, position: int, begin: int) -> Lost:
+        """Go on at ``begin``, as the log before it was deleted.
+
+        ``position``: where reading was; counts where no record was offered yet.
+        """
+        start = position if self._next is None else self._next
+        if start >= begin:
+            return Lost(0, None)
+        known_until = max(start, min(self._restored_until, begin))
+        lost = [offset for offset in sorted(self._restored_open) if start <= offset < known_until]
+        self._next = begin
+        self._changes += 1
+        first = lost[0] if lost else known_until if known_until < begin else None
+        return Lost(len(lost) + begin - known_until, first)
+
+    def restart(self, begin: int) -> None:
+        """Read again from ``begin``: the partition was truncated, or deleted and created again.
+
+        Offsets say nothing about what is done from now on, since other records may have them. The marks still
+        recognise what was delivered. What is open is accepted again if it is still there, as the worker may
+        crash before it is done; it may come twice.
+        """
+        self._before_restart.update(self._open.keys())
+        self._restored_open.update(self._open)
+        self._restored_until = -1
+        self._open = {}
+        self._next = begin
         self._changes += 1
 
     def commit_point(self) -> CommitPoint | None:

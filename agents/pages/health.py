@@ -105,4 +105,8 @@ def _sources(app: Any) -> Sources:
         config_generation=lambda: parts.reloader.generation,
         reload_failed=lambda: parts.reloader.is_failed,
         topic_troubles=lambda: parts.troubles.current,
+        expired=lambda: {
+            parts.settings.topics.source: parts.router.partitions.expired,
+            **{one.destination.topic: one.partitions.expired for one in parts.engines.values()},
+        },
     )

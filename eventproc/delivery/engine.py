@@ -32,6 +32,7 @@ from eventproc.delivery.held_lanes import UnsharedHolds
 from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Timing, Tracer
 from eventproc.delivery.partitions import AssignedPartitions, Partition
+from eventproc.delivery.read_positions import Step
 from eventproc.delivery.request import Body, build_body, sign
 from eventproc.delivery.stats import DestinationStats
 from eventproc.delivery.tried import Tried
@@ -146,6 +147,11 @@ class Engine:
         self._lanes.add(job.lane, job, self._tried.recall(job))
         self._backlog.add(job.value_bytes)
         self._start()
+
+    def step(self, partition: Partition, step: Step) -> None:
+        """Reading has moved without a record."""
+        if not self._draining:
+            self._partitions.step(partition, step)
 
     def commit_points(self) -> dict[Partition, CommitPoint]:
         """What to commit now, for the partitions where something changed."""

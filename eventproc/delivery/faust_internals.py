@@ -13,9 +13,8 @@
     Writes the metadata string, which Faust leaves empty. A broker that is away is no reason to crash.
     Bounded, so that a stop is.
 ``ConsumerThread.seek_to_committed``
-    Reads the metadata back, in one request for all partitions instead of one for each. Without a commit, or
-    with one beyond the partition's end (it was cut back, or made anew), it goes to the beginning: staying
-    where it was would drop what is there.
+    Reads the metadata back, in one request for all partitions instead of one for each. Without a commit it
+    goes to the beginning. A commit that is outside of the log is refused at the first fetch.
 ``ConsumerThread._create_worker_consumer``
     Faust lets a fetch wait 1.5 s at the broker. aiokafka leaves a partition that is not read to its end out
     of the one fetch it has open, so a record then waits as long as the fetch: 1.3 s, and 0.02 s at 20 ms.
@@ -35,7 +34,8 @@
     tests/chaos/test_sigterm.py.
 ``ConsumerThread._fetch_records``
     Pauses single partitions at the fetch. Faust's own ``pause_partitions`` drops what was fetched of them
-    already, and then takes the hole for a gap.
+    already, and then takes the hole for a gap. Offsets that hold no record, and a position that Kafka
+    refuses, are found here, for the handlers (``read_positions.py``). Proof: tests/integration/test_gaps.py.
 ``Consumer.commit_now``
     Faust's ``commit`` waits for one that is under way and then does nothing; what was done meanwhile would be
     delivered again by whoever gets the partition. Proof: tests/unit/delivery/test_handover.py.
@@ -54,8 +54,14 @@ from typing import Any, Final
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from mode import Service
@@ -66,6 +72,7 @@ from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.fetch_plan import in_sessions
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
+from eventproc.delivery.read_positions import ReadPositions, Step, find_jumps
 from eventproc.delivery.record_batches import read_any_batch
 from eventproc.logs import TELL_AGAIN_SECONDS
 from eventproc.watermark import CommitPoint
@@ -105,6 +112,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     _assigned_tps: frozenset[TP] = frozenset()
     _quiet_until = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._read = ReadPositions()
+        self._steps: dict[TopicPartition, Step] = {}
+
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         read_any_batch()
         consumer = super()._create_worker_consumer(transport)
@@ -139,7 +151,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         pace = fetch_pace(len(partitions), consumer._fetch_max_wait_ms)  # noqa: SLF001
         in_sessions(consumer._fetcher, pace)  # noqa: SLF001
         fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
-        ends = await consumer.end_offsets([tp for tp, found in fetched.items() if found.metadata])
         if consumer.assignment() != set(partitions):
             self.consumer.positions = {}
             return {}  # another subscription meanwhile (App.resubscribe): its assignment will be sought
@@ -149,9 +160,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             found = fetched.get(partition)
             committed = None if found is None or found.offset < 0 else found.offset
             metadata = "" if found is None else found.metadata or ""
-            if committed is not None and committed > ends.get(partition, committed):
-                log.warning("partition.cut_back", partition=tuple(partition), committed=committed)
-                committed = None
             positions[TP(*partition)] = (committed, metadata)
             if committed is None:
                 fresh.append(partition)
@@ -159,6 +167,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 consumer.seek(partition, committed)
         if fresh:
             await consumer.seek_to_beginning(*fresh)
+        self._read.restart({partition: positions[TP(*partition)][0] for partition in partitions})
         self.consumer.positions = positions
         # None resets Faust's read offset too, or it would drop what lies below the old one.
         return {tp: offset for tp, (offset, _) in positions.items()}
@@ -195,12 +204,37 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._quiet_until = now + TELL_AGAIN_SECONDS
         return True
 
+    def take_steps(self) -> dict[TopicPartition, Step]:
+        """Where reading moved without a record up to the last poll; each is told once."""
+        steps, self._steps = self._steps, {}
+        return steps
+
     async def _fetch_records(
         self,
         consumer: AIOKafkaConsumer,
         active_partitions: set[TP],
         timeout: float | None = None,
         max_records: int | None = None,
+    ) -> Any:
+        try:
+            records = await self._fetch_flowing(consumer, active_partitions, timeout, max_records)
+        except NoOffsetForPartitionError:  # aiokafka has asked before _seek_to_committed has sought
+            return {}
+        except OffsetOutOfRangeError as error:
+            jumps = await find_jumps(consumer, error.args[0])
+            self._read.jumped(jumps)
+            self._steps.update(jumps)
+            return {}
+        self._read.handed(records)
+        self._steps.update(self._read.gaps(consumer))
+        return records
+
+    async def _fetch_flowing(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None,
+        max_records: int | None,
     ) -> Any:
         paused = self.consumer.tap.paused
         if not paused or active_partitions is None:
@@ -232,8 +266,9 @@ class Consumer(driver.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """What a poll fetched, one message for each agent: partitions, each with the list of its records."""
+        """What a poll fetched, one message for each agent: partitions with their records, then steps."""
         records, active = await self._wait_next_records(timeout)
+        steps = self._thread.take_steps()
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
@@ -245,8 +280,8 @@ class Consumer(driver.Consumer):
             except KafkaError as error:
                 log.warning("partitions.not_sought", problem=repr(error)[:200])
             return
-        parts: dict[TP, list[tuple[TP, list[Any]]]] = {}
-        for tp, batch in records.items():
+        parts: dict[TP, list[tuple[TP, Any]]] = {}
+        for tp, batch in (*records.items(), *steps.items()):
             wanted = batch and (active is None or tp in active or tp in self._buffered_partitions)
             if wanted and (poll := self.app.topics.poll_of(tp.topic)) is not None:
                 parts.setdefault(poll, []).append((TP(*tp), batch))

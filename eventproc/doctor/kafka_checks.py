@@ -235,17 +235,20 @@ def _group_record(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPl
 def _lost(facts: KafkaFacts, group: str) -> Iterator[Check]:
     for one, at in facts.positions.items():
         name = f"{one.topic} {one.partition}"
-        if at.committed is None or at.begin <= at.committed <= at.end:
-            continue
-        if at.committed < at.begin:
-            what = f"{name}: {at.begin - at.committed} records expired before they were delivered"
+        if at.lost.count:
+            what = f"{name}: {at.lost.count} records expired before they were delivered, the first at offset"
             yield problem(
-                group, "offsets", what, "lengthen retention.ms; they are gone, replay them if you can"
+                group,
+                "offsets",
+                f"{what} {at.lost.first_offset}",
+                "lengthen retention.ms; see EventprocEventsExpired in docs/operations.md",
             )
-        elif facts.broker_configs:  # else it may be the embedded broker, whose ends are before its last batch
+        if at.committed is None or at.committed <= at.end:
+            continue
+        if facts.broker_configs:  # else it may be the embedded broker, whose ends are before its last batch
             what = f"{name}: the committed offset {at.committed} is beyond the end {at.end}"
             yield warning(
-                group, "offsets", what, "the topic was made anew or cut back; see partition.cut_back"
+                group, "offsets", what, "the topic was truncated or created again; see partition.truncated"
             )
 
 

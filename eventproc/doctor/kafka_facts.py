@@ -25,7 +25,7 @@ from eventproc.delivery.kafka_access import Access, LetIn, Unreachable, ask_for_
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.left_behind import find_left_behind
 from eventproc.errors import EventprocError
-from eventproc.group_progress import LeftBehind
+from eventproc.group_progress import LeftBehind, Remaining, remaining
 from settings import Settings
 
 TOPIC_CONFIGS: Final = (
@@ -50,13 +50,17 @@ class TopicFacts:
     problem: str | None = None
 
 
+NOTHING_LOST: Final = Remaining(0, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a partition begins and ends, and the group's committed offset."""
+    """Where a partition begins and ends, the group's committed offset, and what expired undone."""
 
     begin: int
     end: int
     committed: int | None
+    lost: Remaining = NOTHING_LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +220,14 @@ async def _positions(
     async with span_client(settings) as consumer:
         spans = await whole_spans(consumer, partitions)
     return {
-        one: Position(*spans[one], committed[one][0] if one in committed else None)
-        for one in partitions
-        if one in spans
+        one: _position(*spans[one], *committed.get(one, (None, ""))) for one in partitions if one in spans
     }
+
+
+def _position(begin: int, end: int, committed: int | None, metadata: str) -> Position:
+    if committed is None or committed >= begin:
+        return Position(begin, end, committed)
+    return Position(begin, end, committed, remaining(0, begin, committed, metadata))
 
 
 async def _producer_problem(settings: Settings, timeout_seconds: float) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterable
 
 import aiohttp
@@ -10,7 +12,7 @@ from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env
 from tests.servers.kafka import ApacheKafka
-from tests.servers.kafka_client import Record, transaction
+from tests.servers.kafka_client import Record, commit_without_metadata, delete_records, transaction
 from tests.servers.receiver import Receiver
 from tests.servers.worker import WorkerProcess
 
@@ -57,3 +59,54 @@ async def test_what_is_not_committed_is_not_delivered_and_not_in_the_way(
     await received(business_server, "plain-3")
     assert len(business_server.event_ids()) == 5
     assert "record.invalid" not in worker.log_text()
+
+
+async def test_what_kafka_no_longer_has_is_reported_and_not_in_the_way(
+    apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker, business_server: Receiver
+) -> None:
+    broker, source = apache_kafka, names.source
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names)
+    await broker.create_topics({source: 1})
+    worker = await start_worker(env)
+    await broker.publish(source, events("e1"))
+    await received(business_server, "e1")
+    await aborted(broker, source, events("aborted"))
+    end = (await broker.end_offsets(source))[0]
+    await committed_is(broker, names, end)
+    assert await metric(worker, "eventproc_source_lag") == 0
+    await worker.terminate()
+
+    await broker.publish(source, events("lost-1", "lost-2"))
+    await delete_records(broker.bootstrap, source, end + 2)
+    await broker.publish(source, events("e2"))
+    worker = await start_worker(env)
+    await received(business_server, "e2")
+    assert (await metric(worker, "eventproc_expired_total")) == 2
+    assert f"first_lost={end}" in worker.log_text().replace("'", "")
+    await worker.terminate()
+
+    await commit_without_metadata(broker.bootstrap, names.consumer_group, source, 1000)
+    worker = await start_worker(env)
+    await metric_is(worker, "eventproc_source_lag", 0)
+    await broker.publish(source, events("e3"))
+    await received(business_server, "e3")
+    assert "partition.truncated" in worker.log_text()
+    assert Counter(business_server.event_ids()) == Counter(["e1", "e2", "e3"]), (
+        "the sinks know what they have delivered"
+    )
+
+
+async def committed_is(broker: ApacheKafka, names: Names, offset: int) -> None:
+    async def wait() -> None:
+        while (await broker.committed(names.consumer_group, names.source))[0].offset != offset:
+            await asyncio.sleep(0.1)
+
+    await asyncio.wait_for(wait(), SECONDS)
+
+
+async def metric_is(worker: WorkerProcess, name: str, value: float) -> None:
+    async def wait() -> None:
+        while await metric(worker, name) != value:
+            await asyncio.sleep(0.1)
+
+    await asyncio.wait_for(wait(), SECONDS)

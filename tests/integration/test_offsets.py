@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.command import eventproc
 from tests.servers.kafka import Broker
-from tests.servers.kafka_client import Record
+from tests.servers.kafka_client import Record, commit_without_metadata
 from tests.servers.receiver import Receiver
 
 
 def event(number: int) -> Record:
     return Record(event_value(f"e{number}", f"t{number}", client_name="acme"), key=f"e{number}".encode())
-
-
-async def stop_at(broker: Broker, group: str, topic: str, offset: int) -> None:
-    """Leaves a group as a consumer does that has read so far and gone."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=group, enable_auto_commit=False)
-    await asyncio.wait_for(consumer.start(), 30)
-    try:
-        partition = TopicPartition(topic, 0)
-        consumer.assign([partition])
-        await asyncio.wait_for(consumer.commit({partition: offset}), 30)
-    finally:
-        await consumer.stop()
 
 
 async def import_(directory: Path, env: dict[str, str], *arguments: str, code: int = 0) -> Any:
@@ -55,8 +40,8 @@ async def test_a_worker_begins_where_the_platform_s_processors_stopped(  # noqa:
 
     missing = await eventproc(tmp_path, env, "offsets", "import", code=1)
     assert "No group of the Anchor Platform for the business server" in missing.stderr
-    await stop_at(broker, "group-callback-api", names.source, 4)
-    await stop_at(broker, f"group-client-status-callback-{domain}", names.source, 3)
+    await commit_without_metadata(broker.bootstrap, "group-callback-api", names.source, 4)
+    await commit_without_metadata(broker.bootstrap, f"group-client-status-callback-{domain}", names.source, 3)
 
     shown = await import_(tmp_path, env, "--dry-run")
     assert (shown["starts"], shown["set"]) == ({"0": 3}, False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
@@ -166,6 +167,25 @@ async def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
     async with _reader(bootstrap, topic) as (consumer, partitions):
         ends = await asyncio.wait_for(_end_offsets(consumer, partitions), _TIMEOUT_SECONDS)
     return {partition.partition: offset for partition, offset in ends.items()}
+
+
+async def delete_records(bootstrap: str, topic: str, before: int) -> None:
+    """Deletes what is before this offset in the topic's first partition, as retention does."""
+    async with admin_client(bootstrap) as admin:
+        asked = admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before)})
+        await asyncio.wait_for(asked, _TIMEOUT_SECONDS)
+
+
+async def commit_without_metadata(bootstrap: str, group: str, topic: str, offset: int) -> None:
+    """Sets a group's offset in the topic's first partition, as Kafka's tools do; the group has no members."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    await asyncio.wait_for(consumer.start(), _TIMEOUT_SECONDS)
+    try:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        await asyncio.wait_for(consumer.commit({partition: offset}), _TIMEOUT_SECONDS)
+    finally:
+        await consumer.stop()
 
 
 async def committed(bootstrap: str, group: str, topic: str) -> dict[int, Committed]:

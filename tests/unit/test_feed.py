@@ -11,6 +11,7 @@ from faust.types import TP
 
 from agents.sink import feed
 from eventproc.delivery.inbound import InboundRecord
+from eventproc.delivery.read_positions import Gap
 
 A, B, GONE = TP("a", 0), TP("b", 1), TP("gone", 0)
 
@@ -37,12 +38,16 @@ class Stream:
 class Handler:
     def __init__(self, broken_at: int | None = None) -> None:
         self.taken: list[InboundRecord] = []
+        self.steps: list[Any] = []
         self.broken_at = broken_at
 
     def accept(self, record: InboundRecord) -> None:
         if record.offset == self.broken_at:
             raise RuntimeError("a bug")
         self.taken.append(record)
+
+    def step(self, partition: Any, step: Any) -> None:
+        self.steps.append((partition, step))
 
 
 def record(offset: int) -> Any:
@@ -57,6 +62,13 @@ async def test_each_record_comes_to_its_topics_handler_in_order() -> None:
     await feed(handlers.get, "sinks")(stream)
     assert [one.offset for one in handlers["a"].taken] == [1, 2, 3]
     assert handlers["b"].taken == [InboundRecord(B, 7, b"k", b"7", [("h", b"1")], 1007)]
+
+
+async def test_a_step_comes_to_its_topics_handler_as_it_is() -> None:
+    handler = Handler()
+    await feed({"a": handler}.get, "sinks")(Stream([(A, [record(1)]), (A, Gap(2, 4)), (GONE, Gap(1, 2))]))
+    assert handler.steps == [(("a", 0), Gap(2, 4))]
+    assert len(handler.taken) == 1
 
 
 async def test_what_nobody_reads_any_more_is_left_alone() -> None:

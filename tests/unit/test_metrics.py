@@ -43,6 +43,7 @@ NAMES = {
     "eventproc_invalid_total",
     "eventproc_unbuildable_total",
     "eventproc_source_lag",
+    "eventproc_expired_total",
     "eventproc_ready",
     "eventproc_stuck_seconds",
     "eventproc_config_generation",
@@ -64,6 +65,7 @@ def collector(*engines: Engine, wall: float = 0.0, is_ready: bool = True) -> Eve
         lambda: wall,
         is_ready=lambda: is_ready,
         topic_troubles=lambda: {"eventproc.dead-letter": TopicTrouble(wall - 5, "NotEnoughReplicas")},
+        expired=lambda: {"TRANSACTION": 4},
     )
     return EventprocCollector(sources)
 

@@ -117,7 +117,7 @@ def test_an_open_event_is_never_taken_for_a_replay_after_a_restart() -> None:
     assert not restored.offer(5, source(2)), "a copy beyond what was known is a replay"
 
 
-def test_a_partition_cut_back_delivers_what_was_open_and_what_is_new_and_nothing_else() -> None:
+def test_a_truncated_partition_delivers_what_was_open_and_what_is_new_and_nothing_else() -> None:
     """An unclean election took 3 to 5 away; since then a new record stands at 3."""
     progress = PartitionProgress(0)
     for offset in range(6):
@@ -126,13 +126,14 @@ def test_a_partition_cut_back_delivers_what_was_open_and_what_is_new_and_nothing
             progress.done(offset)
     point = progress.commit_point()
     assert point is not None
-    again = PartitionProgress(None, point.metadata)
+    again = PartitionProgress(point.offset, point.metadata)
+    again.restart(0)
     assert [o for o in range(3) if again.offer(o, source(o))] == [1]
     assert again.offer(3, source(6))
     assert not again.offer(4, source(2))
 
 
-def test_a_crash_while_reading_a_cut_back_partition_again_loses_nothing_that_was_open() -> None:
+def test_a_crash_while_reading_a_truncated_partition_again_loses_nothing_that_was_open() -> None:
     progress = PartitionProgress(0)
     for offset in range(6):
         progress.offer(offset, source(offset))
@@ -141,13 +142,63 @@ def test_a_crash_while_reading_a_cut_back_partition_again_loses_nothing_that_was
     point = progress.commit_point()
     assert point is not None
     again = PartitionProgress(
-        None, encode_metadata(point.offset, 6, [4], decode_metadata(point.metadata).marks)
+        point.offset, encode_metadata(point.offset, 6, [4], decode_metadata(point.metadata).marks)
     )
+    again.restart(0)
     assert not again.offer(0, source(0))
     halfway = again.commit_point()
     assert halfway is not None
     third = PartitionProgress(halfway.offset, halfway.metadata)
     assert third.offer(4, source(4))
+
+
+def test_what_is_in_flight_when_its_partition_is_truncated_finishes_for_itself_alone() -> None:
+    """Its offset may be another record's by now; that one's end must not be taken from it."""
+    progress = PartitionProgress(0)
+    assert all(progress.offer(offset, source(offset)) for offset in range(3))
+    progress.restart(0)
+    assert progress.watermark == 0
+    assert progress.offer(0, source(7))
+    progress.done(0)
+    assert progress.watermark == 0, "the one from before has finished"
+    progress.done(0)
+    assert progress.watermark == 1
+
+
+@pytest.mark.parametrize(
+    ("next_offset", "gap", "after"),
+    [
+        (5, (5, 9), 9),
+        (7, (5, 9), 9),
+        (9, (5, 9), 9),
+        (4, (5, 9), 4),
+        (None, (None, 9), 9),
+        (5, (None, 9), 9),
+        (None, (5, 9), None),
+    ],
+    ids=["at", "inside", "behind", "a record is missing", "nothing read", "from the beginning", "dropped"],
+)
+def test_a_gap_counts_as_read_where_all_before_it_was_offered(
+    next_offset: int | None, gap: tuple[int | None, int], after: int | None
+) -> None:
+    progress = PartitionProgress(next_offset)
+    assert progress.pass_over(*gap) == (after != next_offset)
+    assert progress.next_offset == progress.watermark == after
+    point = progress.commit_point()
+    assert (point is not None and point.offset == after) == (after is not None)
+
+
+def test_what_expired_is_counted_without_what_was_done() -> None:
+    progress = PartitionProgress(3, encode_metadata(3, 9, [3, 6, 8], {}))
+    assert progress.expire(3, 8) == (2, 3)
+    assert progress.offer(8, source(8)), "it was open, and is still there"
+    assert progress.expire(9, 12) == (3, 9)
+    assert progress.expire(12, 12) == (0, None)
+    assert progress.watermark == 8, "what is in hand is not lost"
+
+
+def test_what_expired_before_anything_was_read_is_counted_from_where_reading_was() -> None:
+    assert PartitionProgress().expire(2, 10) == (8, 2)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ class PollingConsumer:
         self._polls = 0
         self._buffered_partitions: set[TP] = set()
         self.active: set[TP] | None = None
+        self.steps: dict[TP, Any] = {}
+        self._thread = SimpleNamespace(take_steps=lambda: self.steps)
 
     async def _wait_next_records(self, timeout: float) -> Any:
         return self.polls.pop(0), self.active

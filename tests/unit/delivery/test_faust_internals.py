@@ -19,6 +19,7 @@ from faust.types import TP
 from eventproc.delivery import faust_internals
 from eventproc.delivery.faust_internals import Consumer, ConsumerThread, PartitionTap
 from eventproc.delivery.fetch_pace import fetch_pace
+from eventproc.delivery.read_positions import ReadPositions
 from eventproc.identifiers import Offset
 from eventproc.watermark import CommitPoint
 
@@ -54,8 +55,7 @@ def test_only_our_watermarks_are_committed() -> None:
 
 
 class FakeAiokafka:
-    def __init__(self, error: BaseException | None = None, *, hang: bool = False, end: int = 100) -> None:
-        self.end = end
+    def __init__(self, error: BaseException | None = None, *, hang: bool = False) -> None:
         self.commits: list[Any] = []
         self.sought: dict[Any, int | str] = {}
         self.error = error
@@ -63,6 +63,7 @@ class FakeAiokafka:
         self._coordinator = self._fetcher = self._client = self
         self._get_actions_per_node = None
         self._fetch_max_wait_ms = 20
+        self._subscription = SimpleNamespace(subscription=None)
 
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(*A), TopicPartition(*B)}
@@ -73,9 +74,6 @@ class FakeAiokafka:
         if self.error is not None:
             raise self.error
         self.commits.append(offsets)
-
-    async def end_offsets(self, partitions: Any) -> dict[Any, int]:
-        return dict.fromkeys(partitions, self.end)
 
     async def fetch_committed_offsets(self, partitions: Any) -> dict[Any, OffsetAndMetadata]:
         assert set(partitions) == self.assignment(), "one request for all"
@@ -95,6 +93,7 @@ def thread(aiokafka: FakeAiokafka, tap: PartitionTap | None = None) -> Any:
     bare: Any = ConsumerThread.__new__(ConsumerThread)
     points = {A: CommitPoint(Offset(3), "meta")}
     bare.consumer = SimpleNamespace(points=points, positions={}, tap=tap or PartitionTap(), flow_active=True)
+    bare._read, bare._steps = ReadPositions(lambda: 0.0), {}
     bare._consumer = aiokafka
     return bare
 
@@ -149,15 +148,6 @@ async def test_positions_come_with_their_metadata_and_without_a_commit_from_the_
     assert one.consumer.positions == {A: (7, "meta"), B: (None, "")}
 
 
-async def test_a_partition_that_was_cut_back_is_read_from_its_beginning() -> None:
-    """Otherwise everything below the old commit would be dropped as read already."""
-    aiokafka = FakeAiokafka(end=6)
-    one = thread(aiokafka)
-    assert await one._seek_to_committed() == {A: None, B: None}
-    assert aiokafka.sought == {A: "beginning", B: "beginning"}
-    assert one.consumer.positions[A] == (None, "meta"), "what was delivered is still known by its source"
-
-
 async def test_a_paused_partition_is_not_fetched_and_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[set[TP]] = []
 
@@ -169,11 +159,11 @@ async def test_a_paused_partition_is_not_fetched_and_the_others_are(monkeypatch:
     tap = PartitionTap()
     one = thread(FakeAiokafka(), tap)
     tap.pause([A])
-    await one._fetch_records(None, {A, B}, 1.0, 10)
+    await one._fetch_records(one._consumer, {A, B}, 1.0, 10)
     tap.pause([B])
-    assert await one._fetch_records(None, {A, B}, 1.0, 10) == {}
+    assert await one._fetch_records(one._consumer, {A, B}, 1.0, 10) == {}
     tap.resume([A, B])
-    await one._fetch_records(None, {A, B}, 1.0, 10)
+    await one._fetch_records(one._consumer, {A, B}, 1.0, 10)
     assert fetched == [{B}, {A, B}], "an empty set would mean every partition to aiokafka"
 
 

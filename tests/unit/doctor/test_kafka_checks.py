@@ -14,7 +14,7 @@ from eventproc.delivery.topics import TopicPlan, plan_topics
 from eventproc.doctor.findings import Check, State
 from eventproc.doctor.kafka_checks import judge_kafka
 from eventproc.doctor.kafka_facts import KafkaFacts, Position, TopicFacts
-from eventproc.group_progress import LeftBehind
+from eventproc.group_progress import LeftBehind, Remaining
 from settings import Settings, load_settings
 
 OPEN = LetIn(frozenset())
@@ -191,7 +191,11 @@ def test_each_trouble_is_found_alone(facts: KafkaFacts, state: State, said: str)
 @pytest.mark.parametrize(
     ("position", "state", "said"),
     [
-        (Position(50, 100, 20), State.PROBLEM, "30 records expired before they were delivered"),
+        (
+            Position(50, 100, 20, Remaining(29, 21)),
+            State.PROBLEM,
+            "29 records expired before they were delivered, the first at offset 21",
+        ),
         (Position(0, 10, 90), State.WARNING, "the committed offset 90 is beyond the end 10"),
         (Position(0, 0, 90), State.WARNING, "beyond the end 0"),
     ],
