@@ -56,7 +56,7 @@ from eventproc.destinations.routes import build_routing_table
 from eventproc.doctor.findings import State
 from eventproc.doctor.signing_key import home_domains, judge_signing_key
 from eventproc.errors import ConfigurationError
-from eventproc.http.sender import HttpSender, Sender
+from eventproc.http.sender import Sender, make_sender
 from eventproc.identifiers import DestinationId
 from eventproc.order_guard import OrderGuard
 from eventproc.record_limits import RecordLimits
@@ -314,7 +314,7 @@ def _engine_maker(  # noqa: PLR0917 - what all engines share
 def _make_sender(producer: RecordProducer, settings: Settings, destination: Destination) -> Sender:
     if settings.delivery.mode == "shadow":
         return ShadowSender(destination, producer, settings.topics.requests)
-    return HttpSender(destination.endpoint, settings.delivery)
+    return make_sender(destination.endpoint, settings.delivery)
 
 
 def _add_agent(app: EventprocApp, ledger: Ledger, name: str, handlers: Mapping[str, Any]) -> AgentTopics:

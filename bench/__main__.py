@@ -89,7 +89,7 @@ def main(
     if missing := missing_for_kafka():
         raise click.ClickException(f"the benchmark needs {' and '.join(missing)} on the PATH: install them")
     if use_uvloop and find_spec("uvloop") is None:
-        raise click.ClickException("uvloop is not installed: install eventproc[fast], or say --no-uvloop")
+        raise click.ClickException("uvloop is not installed here: say --no-uvloop")
     options = Options(
         quick=quick,
         uvloop=use_uvloop,

@@ -57,4 +57,5 @@ class DeliverySettings(Section):
     allow_private_networks: bool
     allowed_networks: Networks
     proxy_url: ProxyUrl | None
+    http_client: Annotated[Literal["own", "aiohttp"], Choice()]
     user_agent: HeaderValue

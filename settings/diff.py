@@ -35,6 +35,7 @@ LIVE: Final = (
     "delivery.breaker",
     "delivery.allow_private_networks",
     "delivery.allowed_networks",
+    "delivery.http_client",
     "delivery.proxy_url",
     "delivery.user_agent",
     # For topics that are made from then on, as ever.

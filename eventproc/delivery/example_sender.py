@@ -18,7 +18,7 @@ from eventproc.delivery.request import build_body, sign
 from eventproc.destinations import Destination
 from eventproc.errors import EventprocError
 from eventproc.example_events import Example
-from eventproc.http.sender import HttpSender
+from eventproc.http.sender import make_sender
 from eventproc.identifiers import EventId
 from eventproc.outcomes import NoResponse, Outcome, Response, Unbuildable, judge
 from eventproc.records import Origin
@@ -101,7 +101,7 @@ async def post_example(settings: Settings, destination: Destination, example: Ex
     prepared = prepare_example(destination, example, time.time())
     if isinstance(prepared, Unbuildable):
         return Answer(prepared, 0.0)
-    sender = HttpSender(destination.endpoint, settings.delivery)
+    sender = make_sender(destination.endpoint, settings.delivery)
     began = time.monotonic()
     try:
         result: Response | NoResponse = await sender.send(prepared.headers, prepared.body)

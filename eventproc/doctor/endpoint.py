@@ -23,7 +23,8 @@ from eventproc.delivery.example_sender import Answer
 from eventproc.destinations import Destination
 from eventproc.doctor.certificate import describe_certificate, judge_certificate
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
-from eventproc.http.egress import EgressPolicy, guarded_connector
+from eventproc.http.aiohttp_connector import guarded_connector
+from eventproc.http.egress import EgressPolicy
 
 # The very context that events are sent with: another could find what does not hold for them.
 from eventproc.http.tls import ssl_context_of

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from eventproc.destinations import TlsOptions
-from eventproc.http.egress import EgressPolicy, guarded_connector
+from eventproc.http.aiohttp_connector import guarded_connector
+from eventproc.http.egress import EgressPolicy
 from eventproc.http.tls import ssl_context_of
 from eventproc.stellar_toml import MAX_BYTES, PATH, StellarToml, StellarTomlError, parse_stellar_toml
 

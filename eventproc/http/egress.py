@@ -1,8 +1,8 @@
 """Which addresses may be dialled, decided on the resolved address and again on the one that is dialled.
 
-The resolver filters what DNS answers, the connection is made to exactly these addresses, and the socket is
-made only for an address that is allowed: a name that resolves differently a moment later (DNS rebinding)
-gains nothing, nor does a host that aiohttp takes for an address and does not resolve (``2852039166``).
+What DNS answers is filtered, the connection is made to exactly these addresses, and the socket is made only
+for an address that is allowed: a name that resolves differently a moment later (DNS rebinding) gains
+nothing, nor does a host that a client takes for an address and does not resolve (``2852039166``).
 
 Never dialled, whatever is set: link-local addresses, where clouds keep their credentials, other addresses of
 such services, multicast, broadcast and "this host". An IPv6 address with an IPv4 address in it is taken for
@@ -16,13 +16,8 @@ import ipaddress
 import socket
 import unicodedata
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
-
-from eventproc.http.aiohttp_internals import own_connections
 from settings.delivery import DeliverySettings
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -62,7 +57,7 @@ _LOOPBACK6: Final = ipaddress.IPv6Address("::1")
 
 
 class ForbiddenAddressError(OSError):
-    """The address must not be dialled; an OSError, so that aiohttp treats it as a failed connect."""
+    """The address must not be dialled; an OSError, so that it is a failed connect to whatever dials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,56 +95,6 @@ class EgressPolicy:
         if self.allow_private or any(ip in network for network in self.allowed_networks):
             return False
         return not _is_public(ip)
-
-
-class GuardedResolver(AbstractResolver):
-    """Names as the system (or ``resolver``) resolves them, without the addresses that must not be dialled."""
-
-    def __init__(self, policy: EgressPolicy, resolver: AbstractResolver | None = None) -> None:
-        self._resolver = resolver or ThreadedResolver()
-        self._policy = policy
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Resolve ``host``.
-
-        Raises:
-            ForbiddenAddressError: it has addresses, and none of them may be dialled.
-        """
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [one for one in found if self._policy.allows(one["host"])]
-        if found and not allowed:
-            raise ForbiddenAddressError(f"no address of {host} may be dialled")
-        return allowed
-
-    async def close(self) -> None:
-        """Close what resolves."""
-        await self._resolver.close()
-
-
-def guarded_connector(
-    policy: EgressPolicy, resolver: AbstractResolver | None = None, **options: Any
-) -> aiohttp.TCPConnector:
-    """A connector that dials nothing but what is allowed, and takes no more than an answer may have.
-
-    Args:
-        policy: what is allowed.
-        resolver: in place of the system's.
-        options: of ``aiohttp.TCPConnector``.
-    """
-
-    def open_socket(address: tuple[Any, ...]) -> socket.socket:
-        family, kind, protocol, _, place = address
-        if not policy.allows(place[0]):
-            raise ForbiddenAddressError(f"{place[0]} must not be dialled")
-        return socket.socket(family, kind, protocol)
-
-    connector = aiohttp.TCPConnector(
-        resolver=GuardedResolver(policy, resolver), socket_factory=open_socket, **options
-    )
-    own_connections(connector)
-    return connector
 
 
 def _parse(text: str) -> IpAddress | None:

@@ -8,6 +8,7 @@ anything between 2 s (gunicorn), 5 s (Node, uvicorn) and minutes, so each is tak
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -24,16 +25,36 @@ class KeepAlive:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._announced = LONGEST_SECONDS
         self._learned = LONGEST_SECONDS
         self._until = float("-inf")
 
     @property
     def seconds(self) -> float:
-        """How long a connection may be idle and still be used."""
-        return self._learned if self._clock() < self._until else LONGEST_SECONDS
+        """How long a connection may be idle and still be used; 0: it must not be used again."""
+        return min(self._announced, self._learned) if self._clock() < self._until else self._announced
+
+    def announced(self, header: bytes) -> None:
+        """The receiver's ``Keep-Alive: timeout=5, max=100`` (RFC 2068, 19.7.1.1); empty: it says nothing."""
+        found = _TIMEOUT.search(header)
+        seconds = LONGEST_SECONDS if found is None else _earlier(float(found[1]))
+        self._announced = max(0.0, min(LONGEST_SECONDS, seconds))
 
     def closed_by_receiver(self, idle_seconds: float) -> None:
         """It has closed one that was idle so long: others are given up a fifth earlier, a second at least."""
-        earlier = min(idle_seconds * SHARE, idle_seconds - MARGIN_SECONDS)
-        self._learned = min(self.seconds, max(LEAST_SECONDS, earlier))
+        self._learn(max(LEAST_SECONDS, _earlier(idle_seconds)))
+
+    def sent_surplus(self) -> None:
+        """It sends more than its responses, which would be taken for the next ones."""
+        self._learn(0.0)
+
+    def _learn(self, seconds: float) -> None:
+        self._learned = min(self.seconds, seconds)
         self._until = self._clock() + REMEMBERED_SECONDS
+
+
+def _earlier(seconds: float) -> float:
+    return min(seconds * SHARE, seconds - MARGIN_SECONDS)
+
+
+_TIMEOUT: Final = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?(\d{1,6})", re.IGNORECASE)

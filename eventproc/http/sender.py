@@ -1,36 +1,31 @@
 """Step 7 – send: one POST to one endpoint, and what came of it.
 
-No redirects (a signature must not wander to another host), no cookies, no proxy from the environment, the
-response read up to a bound, and kept without what we sent to prove who we are. Whatever aiohttp raises
-becomes a ``NoResponse`` here and nowhere else.
+No redirects (a signature must not wander to another host), no cookies, no proxy from the environment, nothing
+decompressed, the response read up to a bound, and kept without what we sent to prove who we are.
+
+Two senders keep these promises (``tests/contract``): ``HttpSender`` here, and ``AiohttpSender``, which
+speaks to proxies and is there to fall back on (``delivery.http_client``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Protocol
 
-import aiohttp
-from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from eventproc.destinations import Endpoint
-from eventproc.http.aiohttp_internals import PostResponse, PreparedPost
-from eventproc.http.egress import EgressPolicy, ForbiddenAddressError, guarded_connector
+from eventproc.http.addresses import Resolver, SystemResolver
+from eventproc.http.aiohttp_sender import AiohttpSender
+from eventproc.http.connection import Answer, Connection, Result, Unanswered
+from eventproc.http.dialer import Dialer
+from eventproc.http.egress import EgressPolicy
+from eventproc.http.masking import Masking
+from eventproc.http.pool import Pool
+from eventproc.http.request_head import RequestHead
 from eventproc.http.tls import ssl_context_of
 from eventproc.outcomes import FailureKind, NoResponse, Response
-from eventproc.scrubbing import scrub
 from settings.delivery import DeliverySettings
-
-SUCCESS_BODY_SECONDS: Final = 1.0
-"""How long the body of a 2xx is awaited, only to keep the connection; the event is delivered either way."""
-
-_EXPECTED: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
-
-TOKEN_CHARACTERS: Final = 8
-"""Of a value in a URL's query that may be a token by itself; below stand ``true`` and ``testnet``."""
 
 
 class Sender(Protocol):
@@ -43,111 +38,102 @@ class Sender(Protocol):
         """Close the connections."""
 
 
+def make_sender(endpoint: Endpoint, delivery: DeliverySettings, resolver: Resolver | None = None) -> Sender:
+    """Make the sender that the settings ask for.
+
+    Args:
+        endpoint: where to.
+        delivery: limits, egress, proxy and ``http_client``.
+        resolver: in place of the system's.
+    """
+    if delivery.proxy_url is not None or delivery.http_client == "aiohttp":
+        return AiohttpSender(endpoint, delivery, resolver)
+    return HttpSender(endpoint, delivery, resolver)
+
+
 class HttpSender:
-    """aiohttp with a connection pool of its own, made at the first send."""
+    """Connections of our own to one endpoint, opened at the first send.
+
+    Args:
+        endpoint: where to.
+        delivery: limits and egress.
+        resolver: in place of the system's.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, delivery: DeliverySettings, resolver: AbstractResolver | None = None
+        self, endpoint: Endpoint, delivery: DeliverySettings, resolver: Resolver | None = None
     ) -> None:
         self._url = URL(endpoint.url, encoded=True)
-        self._in_query = _tokens_of(self._url)
         self._tls = endpoint.tls
         self._delivery = delivery
-        self._excerpt_bytes = delivery.response_excerpt_bytes
-        self._post: PreparedPost | None = None
-        self._resolver = resolver
-        self._forbidden = EgressPolicy.of(delivery).forbids_host(self._url.host or "")
+        self._resolver = resolver or SystemResolver()
+        self._masking = Masking(self._url)
+        self._policy = EgressPolicy.of(delivery)
+        self._forbidden = self._policy.forbids_host(self._url.host or "")
+        self._request_seconds = delivery.request_timeout_seconds
+        defaults = {"User-Agent": delivery.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+        self._head = RequestHead(self._url, defaults)
+        self._pool: Pool | None = None
 
     async def send(self, headers: dict[str, str], body: bytes) -> Response | NoResponse:
         """POST once, within ``delivery.request_timeout_seconds`` all in all."""
         if self._forbidden:
             return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
         try:
-            response = await (self._post or self._open()).send(headers, body)
-        except _EXPECTED as error:
-            return _no_response(error, headers | self._in_query)
-        try:
-            excerpt = await self._read(response)
-        finally:
-            response.end()
-        if response.status >= 300:
-            excerpt = scrub(excerpt, headers | self._in_query)
-        return Response(response.status, response.headers.get("Retry-After"), excerpt)
+            request = self._head.of(headers, len(body)) + body
+        except ValueError as error:
+            return NoResponse(FailureKind.PROTOCOL, self._masking.detail(str(error), b"", headers))
+        result = await self._exchange(request)
+        if isinstance(result, Unanswered):
+            return NoResponse(result.kind, self._masking.detail(result.problem, result.received, headers))
+        return self._response(result, headers)
 
     async def close(self) -> None:
         """Close the connections; a later send opens new ones."""
-        if self._post is not None:
-            connector, self._post = self._post.connector, None
-            await connector.close()
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
 
-    async def _read(self, response: PostResponse) -> bytes:
-        """The first bytes of the body. The verdict is in the status: a body that fails is an empty one."""
-        content = response.content
-        try:
-            if content.is_eof():
-                return await content.read(self._excerpt_bytes)
-            loop = asyncio.get_running_loop()
-            at = response.deadline
-            if response.status < 300:
-                at = min(at, loop.time() + SUCCESS_BODY_SECONDS)
-            # Not ``wait_for``: before Python 3.12 it swallows a cancellation that comes with the body's end.
-            timer = loop.call_at(at, content.set_exception, aiohttp.SocketTimeoutError())
+    async def _exchange(self, request: bytes) -> Result:
+        pool = self._pool
+        if pool is None:
             try:
-                return await self._read_until_bound(content)
-            finally:
-                timer.cancel()
-        except (*_EXPECTED, RuntimeError):  # aiohttp raises the last one where the connection is closed
-            return b""
+                pool = self._pool = self._open_pool()
+            except (OSError, ValueError) as error:  # an ssl.SSLError is one of the first
+                return Unanswered(FailureKind.TLS, f"our certificates cannot be used: {error}")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._request_seconds
+        connection = pool.take() or await pool.connect(deadline)
+        if not isinstance(connection, Connection):
+            return connection
+        if loop.time() >= deadline:
+            connection.abort()
+            return Unanswered(FailureKind.TIMEOUT, "no connection in time")
+        answered = connection.post(request, deadline)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            if answered.cancelled():  # else the connection is idle again, or another request's
+                connection.abort()
+            raise
 
-    async def _read_until_bound(self, content: aiohttp.StreamReader) -> bytes:
-        excerpt = b""
-        while len(excerpt) < self._excerpt_bytes and not content.at_eof():
-            excerpt += await content.read(self._excerpt_bytes - len(excerpt))
-        return excerpt
-
-    def _open(self) -> PreparedPost:
-        delivery = self._delivery
-        connector = guarded_connector(
-            EgressPolicy.of_connections(delivery),
-            self._resolver,
-            limit=delivery.max_in_flight,
-            ssl=ssl_context_of(self._tls) if self._url.scheme == "https" else False,
-            ttl_dns_cache=30,
+    def _response(self, answer: Answer, headers: dict[str, str]) -> Response:
+        status, found, excerpt = answer
+        retry_after = found.get(b"retry-after")
+        return Response(
+            status,
+            None if retry_after is None else retry_after.decode("latin-1"),
+            excerpt if status < 300 else self._masking.excerpt(excerpt, headers),
         )
-        self._post = PreparedPost(
-            self._url,
-            connector,
-            {"User-Agent": delivery.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-            request_seconds=delivery.request_timeout_seconds,
+
+    def _open_pool(self) -> Pool:
+        url, delivery = self._url, self._delivery
+        dialer = Dialer(
+            host=url.host or "",
+            port=url.port or 0,
+            resolver=self._resolver,
+            allows=self._policy.allows,
+            tls=ssl_context_of(self._tls) if url.scheme == "https" else None,
             connect_seconds=delivery.connect_timeout_seconds,
-            proxy=delivery.proxy_url,
         )
-        return self._post
-
-
-def _tokens_of(url: URL) -> dict[str, str]:
-    """What of an address may be a secret, as ``scrub`` wants it: the query, and each value in it.
-
-    aiohttp's errors name the address in full, and so do receivers that find nothing there.
-    """
-    values = {f"?{name}": value for name, value in url.query.items() if len(value) >= TOKEN_CHARACTERS}
-    return {"?": url.raw_query_string, **values}
-
-
-def _no_response(error: Exception, sent: Mapping[str, str]) -> NoResponse:
-    cause = error.__cause__ or error
-    if isinstance(cause, ForbiddenAddressError) or isinstance(error, ForbiddenAddressError):
-        return NoResponse(FailureKind.FORBIDDEN_ADDRESS, str(cause))
-    if isinstance(error, asyncio.TimeoutError):
-        return NoResponse(FailureKind.TIMEOUT, "no answer in time")
-    if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)) or isinstance(cause, ssl.SSLError):
-        return NoResponse(FailureKind.TLS, _brief(error, sent))
-    if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
-        return NoResponse(FailureKind.CONNECT, _brief(error, sent))
-    return NoResponse(FailureKind.PROTOCOL, _brief(error, sent))
-
-
-def _brief(error: Exception, sent: Mapping[str, str]) -> str:
-    """A malformed answer is quoted by the error, and may hold what was sent; so is the address."""
-    text = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
-    return scrub(text, sent)[:300].decode("utf-8", "ignore")
+        return Pool(dialer.dial, delivery.response_excerpt_bytes)

@@ -7,14 +7,16 @@ import gzip
 import itertools
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import aiohttp
 import pytest
 
 from eventproc.destinations import Endpoint
-from eventproc.http.sender import HttpSender
+from eventproc.http.response_reader import ResponseReader
 from eventproc.outcomes import NoResponse, Response
 from settings import load_settings
+from tests.contract.senders import MakeSender
 from tests.servers.raw import RawServer
 from tests.servers.receiver import Receiver
 
@@ -67,9 +69,9 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS.keys())
-async def test_what_never_ends_takes_bounded_time_and_memory(answer: Answer) -> None:
+async def test_what_never_ends_takes_bounded_time_and_memory(make_sender: MakeSender, answer: Answer) -> None:
     with RawServer(answer) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
         began = time.monotonic()
         result = await asyncio.wait_for(sender.send({}, b"body"), 60)
         assert time.monotonic() - began < REQUEST_SECONDS + 5
@@ -82,20 +84,22 @@ async def test_what_never_ends_takes_bounded_time_and_memory(answer: Answer) -> 
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 500 Oh\r\nX: ", HEAD + b"\r\n", CHUNKED])
-async def test_what_comes_byte_by_byte_ends_with_the_request_s_time(start: bytes) -> None:
+async def test_what_comes_byte_by_byte_ends_with_the_request_s_time(
+    make_sender: MakeSender, start: bytes
+) -> None:
     with RawServer(endless(start, b"1"), pause_seconds=0.05) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
         began = time.monotonic()
         await asyncio.wait_for(sender.send({}, b"body"), 60)
         assert time.monotonic() - began < REQUEST_SECONDS + 5
         await sender.close()
 
 
-async def test_nothing_is_decompressed() -> None:
+async def test_nothing_is_decompressed(make_sender: MakeSender) -> None:
     bomb = gzip.compress(b"\0" * (64 << 20))
     head = b"HTTP/1.1 500 Oh\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
     with RawServer(once(head + bomb)) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
         result = await asyncio.wait_for(sender.send({}, b"body"), 60)
         assert result == Response(500, None, bomb[: DELIVERY.response_excerpt_bytes])
         await sender.close()
@@ -121,31 +125,31 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("answer", MALFORMED.values(), ids=MALFORMED.keys())
-async def test_what_is_no_answer_is_no_exception(answer: bytes) -> None:
+async def test_what_is_no_answer_is_no_exception(make_sender: MakeSender, answer: bytes) -> None:
     with RawServer(once(answer)) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
         result = await asyncio.wait_for(sender.send({}, b"body"), 60)
         assert isinstance(result, (Response, NoResponse))
         await sender.close()
 
 
-async def test_a_large_refusal_still_shows_its_beginning() -> None:
+async def test_a_large_refusal_still_shows_its_beginning(make_sender: MakeSender) -> None:
     text = b"".join(b"%07d," % number for number in range(500_000))
     delivery = load_settings(env={"DELIVERY_RESPONSE_EXCERPT_BYTES": "65536"}).delivery
     for head in (HEAD + b"Content-Length: %d\r\n\r\n" % len(text), CHUNKED + b"%x\r\n" % len(text)):
         with RawServer(once(head + text)) as server:
-            sender = HttpSender(Endpoint(server.url), delivery)
+            sender = make_sender(Endpoint(server.url), delivery)
             result = await asyncio.wait_for(sender.send({}, b"body"), 60)
             assert isinstance(result, Response)
             assert result.excerpt == text[:65_536]
             await sender.close()
 
 
-async def test_an_answer_too_many_is_not_taken_for_the_next_request_s() -> None:
+async def test_an_answer_too_many_is_not_taken_for_the_next_request_s(make_sender: MakeSender) -> None:
     """Else a refusal would count as a delivery."""
     two = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     with RawServer(once(two)) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
         for _ in range(3):
             result = await asyncio.wait_for(sender.send({}, b"body"), 60)
             assert isinstance(result, Response)
@@ -154,13 +158,15 @@ async def test_an_answer_too_many_is_not_taken_for_the_next_request_s() -> None:
         await sender.close()
 
 
-async def test_an_answer_that_comes_while_nothing_is_asked_is_not_the_next_request_s() -> None:
+async def test_an_answer_that_comes_while_nothing_is_asked_is_not_the_next_request_s(
+    make_sender: MakeSender,
+) -> None:
     answers = (
         b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     )
     with RawServer(lambda: answers, pause_seconds=0.05) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
         for _ in range(3):
             result = await asyncio.wait_for(sender.send({}, b"body"), 60)
             assert isinstance(result, Response)
@@ -171,12 +177,14 @@ async def test_an_answer_that_comes_while_nothing_is_asked_is_not_the_next_reque
 
 @pytest.mark.parametrize("status", [b"200 OK", b"500 Oh"])
 @pytest.mark.parametrize("apart", [False, True])
-async def test_a_body_that_breaks_off_in_nonsense_changes_no_status(status: bytes, apart: bool) -> None:
+async def test_a_body_that_breaks_off_in_nonsense_changes_no_status(
+    make_sender: MakeSender, status: bytes, apart: bool
+) -> None:
     head = b"HTTP/1.1 %b\r\nTransfer-Encoding: chunked\r\n\r\n" % status
     pieces = (head + b"1388\r\n" + b"x" * 5000 + b"\r\n", b"zz\r\n")
     answer = pieces if apart else (b"".join(pieces),)
     with RawServer(lambda: answer, pause_seconds=0.1) as server:
-        sender = HttpSender(Endpoint(server.url), PATIENT)
+        sender = make_sender(Endpoint(server.url), PATIENT)
         result = await asyncio.wait_for(sender.send({}, b"body"), 10)
         assert isinstance(result, Response)
         assert result.status == int(status[:3])
@@ -184,19 +192,16 @@ async def test_a_body_that_breaks_off_in_nonsense_changes_no_status(status: byte
 
 
 async def test_a_cancellation_that_comes_with_the_end_of_a_body_is_one(
+    make_sender: MakeSender,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else a worker that lets go of its partitions would settle an event that is another's by then."""
     sending: list[asyncio.Task[Response | NoResponse]] = []
-    feed_eof = aiohttp.StreamReader.feed_eof
-
-    def and_cancel(reader: aiohttp.StreamReader) -> None:
-        feed_eof(reader)
-        asyncio.get_running_loop().call_soon(sending[0].cancel)
-
+    ends = {ResponseReader: "on_message_complete", aiohttp.StreamReader: "feed_eof"}
+    for reads, name in ends.items():
+        monkeypatch.setattr(reads, name, _and_cancel(getattr(reads, name), sending))
     with RawServer(lambda: (HEAD + b"Content-Length: 3\r\n\r\n", b"abc"), pause_seconds=0.1) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
-        monkeypatch.setattr(aiohttp.StreamReader, "feed_eof", and_cancel)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
 
         async def send_and_go_on() -> Response | NoResponse:
             result = await sender.send({}, b"body")
@@ -209,10 +214,20 @@ async def test_a_cancellation_that_comes_with_the_end_of_a_body_is_one(
         await sender.close()
 
 
-async def test_an_answer_longer_than_what_is_kept_of_it_costs_no_connection() -> None:
+def _and_cancel(method: Callable[[Any], None], sending: list[asyncio.Task[Any]]) -> Callable[[Any], None]:
+    """The method, and a cancellation before what has waited for its effect is awake."""
+
+    def both(reader: Any) -> None:
+        method(reader)
+        asyncio.get_running_loop().call_soon(sending[0].cancel)
+
+    return both
+
+
+async def test_an_answer_longer_than_what_is_kept_of_it_costs_no_connection(make_sender: MakeSender) -> None:
     text = b"x" * (DELIVERY.response_excerpt_bytes + 1000)
     with RawServer(once(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text)) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
         for _ in range(3):
             result = await asyncio.wait_for(sender.send({}, b"body"), 60)
             assert result == Response(200, None, text[: DELIVERY.response_excerpt_bytes])
@@ -220,10 +235,10 @@ async def test_an_answer_longer_than_what_is_kept_of_it_costs_no_connection() ->
         await sender.close()
 
 
-async def test_a_few_interim_responses_are_passed_over() -> None:
+async def test_a_few_interim_responses_are_passed_over(make_sender: MakeSender) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3
     with RawServer(once(b"HTTP/1.1 100 Continue\r\n\r\n" + hints + b"HTTP/1.1 204 No\r\n\r\n")) as server:
-        sender = HttpSender(Endpoint(server.url), DELIVERY)
+        sender = make_sender(Endpoint(server.url), DELIVERY)
         for _ in range(40):  # together more than one request may have
             result = await asyncio.wait_for(sender.send({}, b"body"), 60)
             assert isinstance(result, Response)
@@ -232,12 +247,12 @@ async def test_a_few_interim_responses_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("name", ["interim responses", "many headers", "a body", "empty lines"])
-async def test_a_flood_does_not_hold_up_another_receiver(name: str) -> None:
+async def test_a_flood_does_not_hold_up_another_receiver(make_sender: MakeSender, name: str) -> None:
     """Many requests are flooded at once; one to a good receiver meanwhile is as quick as ever, or nearly."""
     async with Receiver() as good:
         with RawServer(ENDLESS[name]) as server:
-            flooded = HttpSender(Endpoint(server.url), PATIENT)
-            other = HttpSender(Endpoint(good.url), PATIENT)
+            flooded = make_sender(Endpoint(server.url), PATIENT)
+            other = make_sender(Endpoint(good.url), PATIENT)
             floods = [asyncio.ensure_future(flooded.send({}, b"body")) for _ in range(20)]
             began = time.monotonic()
             for _ in range(20):

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 
 from eventproc.destinations import Endpoint
 from eventproc.http.keep_alive import LEAST_SECONDS
-from eventproc.http.sender import HttpSender
+from eventproc.http.sender import Sender
 from eventproc.outcomes import Response
 from settings import load_settings
+from tests.contract.senders import MakeSender
 from tests.servers.ports import LOOPBACK
 from tests.servers.request_bytes import read_request
 from tests.servers.waiting import wait_until
@@ -45,11 +46,11 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[tuple[Receiver, HttpSender]]:
+async def receiving(make_sender: MakeSender) -> AsyncIterator[tuple[Receiver, Sender]]:
     receiver = Receiver()
     server = await asyncio.start_server(receiver.serve, LOOPBACK, 0)
     async with server:
-        sender = HttpSender(
+        sender = make_sender(
             Endpoint(f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}/callback"), DELIVERY
         )
         try:
@@ -58,9 +59,9 @@ async def receiving() -> AsyncIterator[tuple[Receiver, HttpSender]]:
             await sender.close()
 
 
-async def test_a_receiver_is_taken_at_when_it_closed_an_idle_connection() -> None:
+async def test_a_receiver_is_taken_at_when_it_closed_an_idle_connection(make_sender: MakeSender) -> None:
     assert LEAST_SECONDS < BETWEEN_SECONDS < IDLE_SECONDS
-    async with receiving() as (receiver, sender):
+    async with receiving(make_sender) as (receiver, sender):
 
         async def post() -> None:
             answer = await sender.send({}, b"{}")

@@ -1,4 +1,4 @@
-"""What every ``Sender`` promises, tried on the fake and on the real one."""
+"""What every ``Sender`` promises, tried on the fake and on the real ones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from eventproc.destinations import Endpoint
-from eventproc.http.sender import HttpSender, Sender
+from eventproc.http.sender import Sender
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings import load_settings
+from tests.contract.senders import SENDERS, MakeSender
 from tests.fakes.sender import FakeSender
 from tests.servers import replies
 from tests.servers.ports import LOOPBACK, free_port
@@ -30,7 +31,7 @@ class Side:
     bodies: Callable[[], list[bytes]]
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", *SENDERS])
 async def side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
     if request.param == "fake":
         fake = FakeSender()
@@ -47,13 +48,13 @@ async def side(request: pytest.FixtureRequest) -> AsyncIterator[Side]:
             headers = {} if retry_after is None else {"Retry-After": retry_after}
             receiver.respond = replies.always(replies.Answer(code, headers, body))
 
-        sender = real_sender(receiver.url)
+        sender = real_sender(SENDERS[request.param], receiver.url)
         yield Side(sender, script_real, lambda: [r.body for r in receiver.requests])
         await sender.close()
 
 
-def real_sender(url: str, **env: str) -> HttpSender:
-    return HttpSender(Endpoint(url), load_settings(env=ENV | env).delivery)
+def real_sender(make_sender: MakeSender, url: str, **env: str) -> Sender:
+    return make_sender(Endpoint(url), load_settings(env=ENV | env).delivery)
 
 
 @pytest.mark.parametrize("code", [200, 204, 302, 400, 429, 500, 503])
@@ -70,8 +71,8 @@ async def test_retry_after_and_the_first_bytes_come_with_it(side: Side) -> None:
     assert await side.sender.send({}, b"body") == Response(503, "17", b"come back later")
 
 
-async def test_nobody_listens_is_no_exception() -> None:
-    sender = real_sender(f"http://{LOOPBACK}:{free_port()}/")
+async def test_nobody_listens_is_no_exception(make_sender: MakeSender) -> None:
+    sender = real_sender(make_sender, f"http://{LOOPBACK}:{free_port()}/")
     result = await sender.send({}, b"body")
     assert isinstance(result, NoResponse)
     assert result.kind is FailureKind.CONNECT
@@ -86,9 +87,11 @@ async def test_nobody_listens_is_no_exception() -> None:
         (replies.Garbage(), {FailureKind.PROTOCOL, FailureKind.CONNECT}),
     ],
 )
-async def test_a_misbehaving_receiver_is_no_exception(reply: replies.Reply, kinds: set[FailureKind]) -> None:
+async def test_a_misbehaving_receiver_is_no_exception(
+    make_sender: MakeSender, reply: replies.Reply, kinds: set[FailureKind]
+) -> None:
     async with Receiver(respond=replies.always(reply)) as receiver:
-        sender = real_sender(receiver.url)
+        sender = real_sender(make_sender, receiver.url)
         result = await sender.send({}, b"body")
         assert isinstance(result, NoResponse)
         assert result.kind in kinds
@@ -96,9 +99,11 @@ async def test_a_misbehaving_receiver_is_no_exception(reply: replies.Reply, kind
 
 
 @pytest.mark.parametrize("reply", [replies.Drip(), replies.Huge()])
-async def test_a_success_whose_body_never_ends_is_a_success_in_bounded_time(reply: replies.Reply) -> None:
+async def test_a_success_whose_body_never_ends_is_a_success_in_bounded_time(
+    make_sender: MakeSender, reply: replies.Reply
+) -> None:
     async with Receiver(respond=replies.always(reply)) as receiver:
-        sender = real_sender(receiver.url, DELIVERY_REQUEST_TIMEOUT_SECONDS="30")
+        sender = real_sender(make_sender, receiver.url, DELIVERY_REQUEST_TIMEOUT_SECONDS="30")
         result = await asyncio.wait_for(sender.send({}, b"body"), 5)
         assert isinstance(result, Response)
         assert result.status == 200
@@ -106,9 +111,9 @@ async def test_a_success_whose_body_never_ends_is_a_success_in_bounded_time(repl
         await sender.close()
 
 
-async def test_a_redirect_is_not_followed() -> None:
+async def test_a_redirect_is_not_followed(make_sender: MakeSender) -> None:
     async with Receiver() as other, Receiver(respond=replies.always(replies.redirect(other.url))) as receiver:
-        sender = real_sender(receiver.url)
+        sender = real_sender(make_sender, receiver.url)
         result = await sender.send({"Signature": "t=1, s=x"}, b"body")
         assert isinstance(result, Response)
         assert result.status == 302
@@ -116,19 +121,19 @@ async def test_a_redirect_is_not_followed() -> None:
         await sender.close()
 
 
-async def test_no_cookie_comes_back() -> None:
+async def test_no_cookie_comes_back(make_sender: MakeSender) -> None:
     answer = replies.Answer(headers={"Set-Cookie": "a=b; Path=/"})
     async with Receiver(respond=replies.always(answer)) as receiver:
-        sender = real_sender(receiver.url)
+        sender = real_sender(make_sender, receiver.url)
         await sender.send({}, b"1")
         await sender.send({}, b"2")
         assert [request.headers.get("Cookie") for request in receiver.requests] == [None, None]
         await sender.close()
 
 
-async def test_the_url_goes_out_as_it_was_written() -> None:
+async def test_the_url_goes_out_as_it_was_written(make_sender: MakeSender) -> None:
     async with Receiver() as receiver:
-        sender = real_sender(f"{receiver.url}/a%2Fb?x=%20y&z=1")
+        sender = real_sender(make_sender, f"{receiver.url}/a%2Fb?x=%20y&z=1")
         await sender.send({}, b"body")
         assert receiver.requests[0].path == "/a%2Fb?x=%20y&z=1"
         await sender.close()
@@ -145,31 +150,31 @@ async def test_the_url_goes_out_as_it_was_written() -> None:
         b"",
     ],
 )
-async def test_a_token_in_the_address_stands_in_no_error(answer: bytes) -> None:
-    """aiohttp's error for an answer that is none names the whole address; receivers do, too."""
+async def test_a_token_in_the_address_stands_in_no_error(make_sender: MakeSender, answer: bytes) -> None:
+    """An error for an answer that is none quotes it, or names the whole address; receivers do, too."""
     with RawServer(lambda: (answer,)) as server:
-        sender = real_sender(f"{server.url}/hook?token=%2Fk-7f1e55d0c4")
+        sender = real_sender(make_sender, f"{server.url}/hook?token=%2Fk-7f1e55d0c4")
         result = await sender.send({}, b"body")
         shown = result.excerpt.decode() if isinstance(result, Response) else result.detail
-        assert shown
+        assert shown or isinstance(result, Response)
         assert "7f1e55d0c4" not in shown
         await sender.close()
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0.0.0.0"])
-async def test_link_local_is_never_dialled(host: str) -> None:
-    sender = real_sender(f"http://{host}:{free_port()}/latest/meta-data")
+async def test_link_local_is_never_dialled(make_sender: MakeSender, host: str) -> None:
+    sender = real_sender(make_sender, f"http://{host}:{free_port()}/latest/meta-data")
     result = await sender.send({}, b"body")
     assert isinstance(result, NoResponse)
     assert result.kind is FailureKind.FORBIDDEN_ADDRESS
     await sender.close()
 
 
-async def test_private_networks_are_refused_when_told_so() -> None:
+async def test_private_networks_are_refused_when_told_so(make_sender: MakeSender) -> None:
     async with Receiver() as receiver:
         for host in (LOOPBACK, "localhost"):
             sender = real_sender(
-                receiver.url.replace(LOOPBACK, host), DELIVERY_ALLOW_PRIVATE_NETWORKS="false"
+                make_sender, receiver.url.replace(LOOPBACK, host), DELIVERY_ALLOW_PRIVATE_NETWORKS="false"
             )
             result = await sender.send({}, b"body")
             assert isinstance(result, NoResponse)

@@ -58,7 +58,7 @@ def test_no_lock_file_names_a_place_to_download_from(lock: str) -> None:
 
 @pytest.mark.parametrize(
     ("lock", "extras"),
-    [("requirements.lock", ["dev", "fast", "otel"]), ("requirements-image.lock", ["fast", "otel"])],
+    [("requirements.lock", ["dev", "otel"]), ("requirements-image.lock", ["otel"])],
 )
 def test_the_lock_has_what_the_project_asks_for_in_a_version_it_takes(lock: str, extras: list[str]) -> None:
     asked = [Requirement(text) for text in PROJECT["dependencies"]]

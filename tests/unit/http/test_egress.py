@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 import sys
@@ -11,13 +12,16 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventproc.destinations import Endpoint
-from eventproc.http.egress import EgressPolicy, ForbiddenAddressError, GuardedResolver, IpNetwork
-from eventproc.http.sender import HttpSender
+from eventproc.http.addresses import Address, Resolver
+from eventproc.http.aiohttp_connector import GuardedResolver
+from eventproc.http.connection import Connection, Unanswered
+from eventproc.http.dialer import Dialer
+from eventproc.http.egress import EgressPolicy, ForbiddenAddressError, IpNetwork
+from eventproc.http.sender import Sender, make_sender
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings import load_settings
 from tests.servers.ports import LOOPBACK, free_port
@@ -210,32 +214,17 @@ def test_without_a_list_the_switch_decides() -> None:
 # --- at the socket ----------------------------------------------------------------------------------------------
 
 
-class Answers(AbstractResolver):
+class Answers:
     """A DNS of ours: each question gets the next answer; the last one stays."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
         self.questions: list[str] = []
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int) -> list[Address]:
         self.questions.append(host)
         found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return [
-            ResolveResult(
-                hostname=host,
-                host=one,
-                port=port,
-                family=socket.AF_INET6 if ":" in one else socket.AF_INET,
-                proto=0,
-                flags=0,
-            )
-            for one in found
-        ]
-
-    async def close(self) -> None:
-        pass
+        return [Address(socket.AF_INET6 if ":" in one else socket.AF_INET, (one, port)) for one in found]
 
 
 _dialled: list[tuple[Any, ...]] | None = None
@@ -260,20 +249,24 @@ def noting_connects() -> Iterator[list[tuple[Any, ...]]]:
         _dialled = None
 
 
-def sender(url: str, resolver: AbstractResolver | None = None, **env: str) -> HttpSender:
+CLIENTS = ("own", "aiohttp")
+
+
+def sender(url: str, resolver: Resolver | None = None, **env: str) -> Sender:
     bounds = {"DELIVERY_REQUEST_TIMEOUT_SECONDS": "5", "DELIVERY_CONNECT_TIMEOUT_SECONDS": "2"}
-    return HttpSender(Endpoint(url), load_settings(env=bounds | env).delivery, resolver)
+    return make_sender(Endpoint(url), load_settings(env=bounds | env).delivery, resolver)
 
 
 def is_refused(result: Response | NoResponse) -> bool:
     return isinstance(result, NoResponse) and result.kind is FailureKind.FORBIDDEN_ADDRESS
 
 
-async def test_a_name_that_resolves_anew_to_a_metadata_address_gains_nothing() -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_name_that_resolves_anew_to_a_metadata_address_gains_nothing(client: str) -> None:
     """DNS rebinding: allowed when it was looked at, the cloud's credentials when it is dialled again."""
     async with Receiver() as receiver:
         dns = Answers([LOOPBACK], [METADATA], [METADATA, LOOPBACK], ["::ffff:a9fe:a9fe"])
-        post = sender(f"http://rebind.example:{receiver.port}/", dns)
+        post = sender(f"http://rebind.example:{receiver.port}/", dns, DELIVERY_HTTP_CLIENT=client)
         results = []
         with noting_connects() as dialled:
             for _ in range(4):
@@ -285,11 +278,12 @@ async def test_a_name_that_resolves_anew_to_a_metadata_address_gains_nothing() -
         assert len(receiver.requests) == 2
 
 
-async def test_what_was_resolved_and_checked_is_what_is_dialled() -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_what_was_resolved_and_checked_is_what_is_dialled(client: str) -> None:
     """One question for one connection: there is no second one that could be answered otherwise."""
     async with Receiver() as receiver:
         dns = Answers([LOOPBACK], [METADATA])
-        post = sender(f"http://pinned.example:{receiver.port}/", dns)
+        post = sender(f"http://pinned.example:{receiver.port}/", dns, DELIVERY_HTTP_CLIENT=client)
         with noting_connects() as dialled:
             assert isinstance(await post.send({}, b"body"), Response)
         assert dns.questions == ["pinned.example"]
@@ -313,14 +307,24 @@ async def test_an_address_in_a_url_is_refused_before_anything_is_dialled(host: s
 
 @pytest.mark.parametrize("answer", [METADATA, "2852039166", "metadata.google.internal", "fe80::1%lo", "0"])
 async def test_the_socket_is_checked_even_if_nothing_before_was(answer: str) -> None:
-    """As if the look at the URL and the resolver had let it pass."""
-    post = sender(f"http://some.example:{free_port()}/")
-    connector: Any = post._open().connector
-    connector._resolver = Answers([answer])
+    """As if the look at what was resolved had let it pass."""
+    judged: list[str] = []
+
+    def allows_at_first(address: str) -> bool:
+        judged.append(address)
+        return len(judged) == 1 or ANY.allows(address)
+
+    dialer = Dialer("some.example", free_port(), Answers([answer]), allows_at_first, None, 2.0)
     with noting_connects() as dialled:
-        assert is_refused(await post.send({}, b"body"))
+        result = await dialer.dial(never_made, asyncio.get_running_loop().time() + 5)
+    assert isinstance(result, Unanswered)
+    assert result.kind is FailureKind.FORBIDDEN_ADDRESS
+    assert judged == [answer] * 2
     assert dialled == []
-    await post.close()
+
+
+def never_made() -> Connection:
+    raise AssertionError("nothing was to be connected")
 
 
 async def test_private_networks_are_refused_at_the_socket_too() -> None:

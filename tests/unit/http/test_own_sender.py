@@ -1,4 +1,4 @@
-"""A prepared POST against aiohttp's own client, and what only the inside of it shows."""
+"""Our own connections against a server that sees every byte; and what they write against what aiohttp writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from eventproc.http.aiohttp_internals import PATIENCE, PreparedPost, own_connections
+from eventproc.destinations import Endpoint
+from eventproc.http.pool import PATIENCE
+from eventproc.http.sender import HttpSender
+from eventproc.outcomes import FailureKind, NoResponse, Response
+from settings import load_settings
 from tests.servers.ports import LOOPBACK
 from tests.servers.request_bytes import read_request
 from tests.servers.waiting import wait_until
@@ -71,22 +75,28 @@ async def listening(wire: Wire) -> AsyncIterator[Wire]:
 
 
 @asynccontextmanager
-async def posting(url: str, seconds: float = 20.0, proxy: str | None = None) -> AsyncIterator[PreparedPost]:
-    connector = aiohttp.TCPConnector()
-    own_connections(connector)
+async def posting(url: str, seconds: float = 20.0) -> AsyncIterator[HttpSender]:
+    env = {
+        "DELIVERY_REQUEST_TIMEOUT_SECONDS": f"{seconds}",
+        "DELIVERY_CONNECT_TIMEOUT_SECONDS": f"{min(seconds, 5)}",
+    }
+    sender = HttpSender(Endpoint(url), load_settings(env=env).delivery)
     try:
-        target = URL(url, encoded=True)
-        yield PreparedPost(
-            target, connector, DEFAULTS, request_seconds=seconds, connect_seconds=5.0, proxy=proxy
-        )
+        yield sender
     finally:
-        await connector.close()
+        await sender.close()
 
 
-async def post(to: PreparedPost, body: bytes, headers: dict[str, str] | None = None) -> int:
+async def post(to: HttpSender, body: bytes, headers: dict[str, str] | None = None) -> int:
     response = await asyncio.wait_for(to.send(headers or HEADERS, body), 30)
-    response.end()
+    assert isinstance(response, Response), response
     return response.status
+
+
+async def failing(to: HttpSender, body: bytes, headers: dict[str, str] | None = None) -> NoResponse:
+    result = await asyncio.wait_for(to.send(headers or HEADERS, body), 30)
+    assert isinstance(result, NoResponse)
+    return result
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -127,39 +137,43 @@ async def test_a_header_of_a_request_stands_in_the_place_of_a_default() -> None:
     assert [name for name in headers if name.lower().startswith(b"user-agent")] == [b"user-agent: other"]
 
 
-async def test_a_header_that_would_be_two_is_refused_and_its_connection_closed() -> None:
+SPLITTING = {
+    "a value with a line": {"X-Event-Id": "e1\r\nX-Other: 1"},
+    "a value with a request": {"X-Event-Id": "e1\r\n\r\nPOST /other HTTP/1.1\r\nHost: x\r\n\r\n"},
+    "a bare line feed": {"X-Event-Id": "e1\nX-Other: 1"},
+    "a bare carriage return": {"X-Event-Id": "e1\rX-Other: 1"},
+    "a line feed and a return": {"X-Event-Id": "e1\n\r"},
+    "NUL": {"X-Event-Id": "e1\0"},
+    "a name with a line": {"X-Event-Id\r\nX-Other": "1"},
+    "a name with a colon": {"X-Event-Id: 1": "2"},
+    "a name with a space": {"X Event": "2"},
+    "no name": {"": "2"},
+    "a length of its own": {"content-length": "2"},
+    "chunks": {"Transfer-Encoding": "chunked"},
+    "another host": {"HOST": "other.example"},
+    "a name twice": {"X-A": "1", "x-a": "2"},
+}
+
+
+@pytest.mark.parametrize("headers", SPLITTING.values(), ids=SPLITTING.keys())
+async def test_a_header_that_would_split_the_request_is_refused(headers: dict[str, str]) -> None:
     async with listening(Wire()) as wire, posting(wire.url) as ours:
-        with pytest.raises(ValueError, match="header"):
-            await post(ours, b"", {"X-Event-Id": "e1\r\nX-Other: 1"})
-        await until(lambda: wire.ended == 1, "the connection is closed")
-        assert wire.requests == []
+        assert (await failing(ours, b"", headers)).kind is FailureKind.PROTOCOL
+        assert wire.connections == []
         assert await post(ours, b"next") == 204
 
 
-async def test_a_proxy_is_told_the_whole_address() -> None:
-    async with listening(Wire()) as wire:
-        proxy = f"http://proxy:secret@{LOOPBACK}:{URL(wire.url).port}"
-        async with posting("http://wallet.example/cb?a=b%20c#here", proxy=proxy) as ours:
-            for _ in range(2):
-                assert await post(ours, b"body") == 204
-    assert len(wire.connections) == 1
-    for request in wire.requests:
-        line, headers, _ = parts(request)
-        assert line == b"POST http://wallet.example/cb?a=b%20c HTTP/1.1"
-        assert b"Host: wallet.example" in headers
-        assert b"Proxy-Authorization: Basic cHJveHk6c2VjcmV0" in headers
-
-
-async def test_a_proxy_that_is_to_connect_is_told_who_asks_and_nothing_of_the_event() -> None:
-    async with listening(Wire(answer=b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", early=True)) as wire:
-        proxy = f"http://{LOOPBACK}:{URL(wire.url).port}"
-        async with posting("https://wallet.example/cb", proxy=proxy) as ours:
-            with pytest.raises(aiohttp.ClientHttpProxyError):
-                await post(ours, b"body")
-    line, headers, _ = parts(wire.heads[0])
-    assert line == b"CONNECT wallet.example:443 HTTP/1.1"
-    assert b"User-Agent: eventproc" in headers
-    assert not any(b"X-Event-Id" in header for header in headers)
+@pytest.mark.parametrize(
+    "path", ["/a b", "/a\r\nX-Other:1", "/\x00", "/bücher", "/a?q=1 HTTP/1.1", "/\u2028", "/a%0d%0ab", ""]
+)
+async def test_a_url_splits_no_request(path: str) -> None:
+    async with listening(Wire()) as wire, posting(wire.url.partition("/callback")[0] + path) as ours:
+        assert await post(ours, b"body") == 204
+    line, headers, body = parts(wire.requests[0])
+    assert len(line.split(b" ")) == 3
+    assert len(headers) == 7
+    assert line.isascii()
+    assert body == b"body"
 
 
 async def test_a_receiver_that_reads_late_gets_everything() -> None:
@@ -240,10 +254,7 @@ async def test_a_receiver_that_answers_before_it_has_read_gets_the_next_by_anoth
 async def test_what_is_not_written_when_time_is_over_is_not_kept() -> None:
     wire = Wire(reads=asyncio.Event())
     async with listening(wire), posting(wire.url, seconds=0.3) as ours:
-        with pytest.raises(asyncio.TimeoutError):
-            await post(ours, LARGE)
-        connector: Any = ours.connector
-        assert not connector._acquired
+        assert (await failing(ours, LARGE)).kind is FailureKind.TIMEOUT
         assert wire.reads is not None
         wire.reads.set()
         await until(lambda: wire.ended == 1, "the connection has ended in the middle of the body")
@@ -254,38 +265,17 @@ async def test_connections_are_closed_at_once_while_a_receiver_does_not_read() -
     async with listening(wire), posting(wire.url) as ours:
         posted = asyncio.ensure_future(post(ours, LARGE))
         await until(lambda: len(wire.connections) == 1, "the request is under way")
-        await asyncio.wait_for(ours.connector.close(), 5)
-        with pytest.raises((aiohttp.ClientError, OSError)):
+        await asyncio.wait_for(ours.close(), 5)
+        with pytest.raises(AssertionError, match="connect"):
             await posted
         assert wire.reads is not None
         wire.reads.set()
 
 
-async def test_nothing_is_sent_when_the_time_went_by_with_connecting() -> None:
-    class Slow(aiohttp.TCPConnector):
-        async def connect(self, *arguments: Any, **options: Any) -> Any:
-            connection = await super().connect(*arguments, **options)
-            await asyncio.sleep(0.3)
-            return connection
-
-    async with listening(Wire()) as wire:
-        connector = Slow()
-        own_connections(connector)
-        late = PreparedPost(
-            URL(wire.url), connector, DEFAULTS, request_seconds=0.2, connect_seconds=5.0, proxy=None
-        )
-        with pytest.raises(asyncio.TimeoutError):
-            await post(late, b"body")
-        await until(lambda: wire.ended == 1, "the connection is closed")
-        assert wire.requests == []
-        await connector.close()
-
-
 async def test_no_answer_in_time_is_a_timeout_and_its_connection_closed() -> None:
     wire = Wire(answer=b"HTTP/1.1 100 Continue\r\n\r\n")
     async with listening(wire), posting(wire.url, seconds=0.3) as ours:
-        with pytest.raises(asyncio.TimeoutError):
-            await post(ours, b"body")
+        assert (await failing(ours, b"body")).kind is FailureKind.TIMEOUT
         await until(lambda: wire.ended == 1, "the connection is closed")
 
 
@@ -298,8 +288,6 @@ async def test_a_request_that_is_cancelled_leaves_nothing_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await posted
         await until(lambda: wire.ended == 1, "the connection is closed")
-        connector: Any = ours.connector
-        assert not connector._acquired
 
 
 async def test_no_task_is_made_for_a_request() -> None:
@@ -313,7 +301,7 @@ async def test_no_task_is_made_for_a_request() -> None:
         await post(ours, b"warm up")
         asyncio.get_running_loop().set_task_factory(cast("Any", count))
         try:
-            (await ours.send(HEADERS, b"body")).end()
+            await ours.send(HEADERS, b"body")
         finally:
             asyncio.get_running_loop().set_task_factory(None)
     assert made == []

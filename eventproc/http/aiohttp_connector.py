@@ -1,0 +1,70 @@
+"""aiohttp's connector behind the egress guard, by its public API alone."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from eventproc.http.addresses import Resolver, SystemResolver
+from eventproc.http.egress import EgressPolicy, ForbiddenAddressError
+
+
+class GuardedResolver(AbstractResolver):
+    """Names as ``resolver`` finds them, without the addresses that must not be dialled."""
+
+    def __init__(self, policy: EgressPolicy, resolver: Resolver | None = None) -> None:
+        self._resolver = resolver or SystemResolver()
+        self._policy = policy
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Resolve ``host``.
+
+        Raises:
+            ForbiddenAddressError: it has addresses, and none of them may be dialled.
+        """
+        found = await self._resolver.resolve(host, port)
+        allowed = [one for one in found if self._policy.allows(one.number)]
+        if found and not allowed:
+            raise ForbiddenAddressError(f"no address of {host} may be dialled")
+        return [
+            ResolveResult(
+                hostname=host,
+                host=one.number,
+                port=port,
+                family=one.family,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for one in allowed
+            if family in {socket.AF_UNSPEC, one.family}
+        ]
+
+    async def close(self) -> None:
+        """Has nothing to close."""
+
+
+def guarded_connector(
+    policy: EgressPolicy, resolver: Resolver | None = None, **options: Any
+) -> aiohttp.TCPConnector:
+    """Make a connector that dials nothing but what is allowed.
+
+    Args:
+        policy: what is allowed.
+        resolver: in place of the system's.
+        options: of ``aiohttp.TCPConnector``.
+    """
+
+    def open_socket(address: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, place = address
+        if not policy.allows(place[0]):
+            raise ForbiddenAddressError(f"{place[0]} must not be dialled")
+        return socket.socket(family, kind, protocol)
+
+    return aiohttp.TCPConnector(
+        resolver=GuardedResolver(policy, resolver), socket_factory=open_socket, **options
+    )
