@@ -1,8 +1,10 @@
 """Which events of the source are sent again, and where to: an operator's choice, routed as the router routes.
 
 The source is read twice: once to plan, once to send. A plan keeps of each event only its place and its
-destinations (200 bytes, measured), so a large window does not fill the memory, and what was shown before the
-question is what is sent after it, whatever the second look at the customer index would say.
+destinations (250 bytes, measured), so a large window does not fill the memory. What was shown before the
+question is what is sent after it: events that were published or routed meanwhile are not in the plan, and the
+second reading asks neither the routes nor the customer index. An event that is not there any more, because it
+expired or its topic was made again, is not replaced by another: it is reported as not sent.
 """
 
 from __future__ import annotations
@@ -24,10 +26,28 @@ class MissingTopicError(EventprocError):
 
 
 class Place(NamedTuple):
-    """Where a record stands in the source topic."""
+    """Where a record stands in the source topic; the time differs when the topic was made again."""
 
     partition: int
     offset: int
+    timestamp_ms: int
+
+
+def routed_end(begin: int, end: int, committed: int | None, metadata: str) -> int:
+    """The offset before which the router has written everything of a source partition.
+
+    What stands there or later the router writes itself: a replay of it would come before the router's copy,
+    and again with it.
+
+    Args:
+        begin: the partition's first offset.
+        end: the offset after its last one.
+        committed: the group's, None when it has none.
+        metadata: what is committed beside it.
+    """
+    is_cut_back = bool(metadata) and committed is not None and committed > end
+    # Cut back, as a router takes it: it begins again. Without metadata it is the embedded broker's low end.
+    return begin if committed is None or is_cut_back else max(begin, committed)
 
 
 class EventNote(NamedTuple):
@@ -92,7 +112,7 @@ class ReplayPlan:
     def spans(self) -> dict[int, tuple[int, int]]:
         """Of each source partition in the plan its first offset, and the one after its last."""
         spans: dict[int, tuple[int, int]] = {}
-        for partition, offset in self.copies:
+        for partition, offset, _ in self.copies:
             first, after = spans.get(partition, (offset, offset + 1))
             spans[partition] = min(first, offset), max(after, offset + 1)
         return spans
@@ -168,7 +188,7 @@ class Planner:
         return self._plan
 
     def _take(self, event: Event, source: Source, wanted: tuple[DestinationId, ...]) -> None:
-        place = Place(source.partition, source.offset)
+        place = Place(source.partition, source.offset, source.timestamp_ms)
         note = EventNote(event.id, event.type.value, event.lane_key, source.timestamp_ms)
         if not self._selection.latest_state_only:
             self._plan.add(place, note, wanted)

@@ -44,6 +44,7 @@ from eventproc.replay import (
     ReplaySelection,
     SendProgress,
     copies_of,
+    routed_end,
 )
 from eventproc.times import to_ms
 from settings import Settings
@@ -89,11 +90,14 @@ class Replayer:
             planner = Planner(table, customers, selection, topics.max_message_bytes)
             async with consumer_client(self._settings) as consumer:
                 whole = await whole_spans(consumer, source)
-                routed = {one: committed.get(one, (begin, ""))[0] for one, (begin, _) in whole.items()}
+                routed = {
+                    one: routed_end(begin, end, *committed.get(one, (None, "")))
+                    for one, (begin, end) in whole.items()
+                }
                 ready = {one: (begin, min(end, routed[one])) for one, (begin, end) in whole.items()}
                 spans = await _since(consumer, ready, selection.since_ms)
                 until_ms = selection.until_ms
-                await _offer_all(consumer, spans, routed, planner, until_ms=until_ms, on_progress=on_progress)
+                await offer_all(consumer, spans, routed, planner, until_ms=until_ms, on_progress=on_progress)
         return planner.plan(not_routed=sum(max(0, end - routed[one]) for one, (_, end) in whole.items()))
 
     async def send(
@@ -117,7 +121,7 @@ class Replayer:
                 async for record in records:
                     if progress.is_stopping:
                         break
-                    destinations = plan.copies.get(Place(record.partition, record.offset))
+                    destinations = plan.copies.get(Place(record.partition, record.offset, record.timestamp))
                     if destinations is not None:
                         copies = copies_of(
                             _source(record),
@@ -209,7 +213,7 @@ async def _since(consumer: AIOKafkaConsumer, spans: Spans, since_ms: int | None)
     }
 
 
-async def _offer_all(
+async def offer_all(
     consumer: AIOKafkaConsumer,
     spans: Spans,
     routed: Mapping[TopicPartition, int],

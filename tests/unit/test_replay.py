@@ -15,7 +15,7 @@ from eventproc.identifiers import DestinationId, LaneKey
 from eventproc.ownership import ClientRule
 from eventproc.payloads import Sep
 from eventproc.records import Source, internal_headers, read_origin
-from eventproc.replay import Place, Planner, ReplayPlan, ReplaySelection, copies_of
+from eventproc.replay import Place, Planner, ReplayPlan, ReplaySelection, copies_of, routed_end
 from eventproc.routing import RoutingTable
 from eventproc.watermark import PartitionProgress
 
@@ -68,9 +68,9 @@ def test_each_event_goes_where_the_router_would_send_it_now() -> None:
     desk.offer(transaction(2, "t3", None))
     plan = desk.plan()
     assert plan.copies == {
-        Place(0, 0): (BUSINESS, WALLET),
-        Place(0, 1): (BUSINESS, OTHER),
-        Place(0, 2): (BUSINESS,),
+        Place(0, 0, 0): (BUSINESS, WALLET),
+        Place(0, 1, 1): (BUSINESS, OTHER),
+        Place(0, 2, 2): (BUSINESS,),
     }
     assert {id_: portion.count for id_, portion in plan.portions.items()} == {
         BUSINESS: 3,
@@ -86,7 +86,7 @@ def test_a_customer_s_update_goes_to_whom_the_index_knows() -> None:
     desk.offer(customer(0, "c1"))
     desk.offer(customer(1, "c2"))
     plan = desk.plan()
-    assert list(plan.copies) == [Place(0, 0)]
+    assert list(plan.copies) == [Place(0, 0, 0)]
     assert plan.elsewhere == 1
 
 
@@ -95,7 +95,7 @@ def test_only_the_destinations_that_were_named() -> None:
     desk.offer(transaction(0, "t1"))
     desk.offer(transaction(1, "t2", "o"))
     plan = desk.plan()
-    assert plan.copies == {Place(0, 0): (WALLET,)}
+    assert plan.copies == {Place(0, 0, 0): (WALLET,)}
     assert plan.elsewhere == 1
 
 
@@ -144,9 +144,9 @@ def test_the_latest_state_is_each_destination_s_own() -> None:
     desk.offer(transaction(3, "t1", "w"))
     plan = desk.plan()
     assert plan.copies == {
-        Place(0, 0): (OTHER,),
-        Place(0, 1): (BUSINESS, WALLET),
-        Place(0, 3): (BUSINESS, WALLET),
+        Place(0, 0, 0): (OTHER,),
+        Place(0, 1, 1): (BUSINESS, WALLET),
+        Place(0, 3, 3): (BUSINESS, WALLET),
     }
     assert plan.portions[BUSINESS].first.event_id == "e1"
     assert plan.portions[BUSINESS].last.event_id == "e3"
@@ -202,3 +202,21 @@ def test_a_copy_is_never_taken_for_a_replay_of_the_router_s() -> None:
     assert not progress.offer(1, origin.source), "as the router's it would be"
     assert progress.offer(2, origin.source, exempt=origin.redriven is not None)
     assert LaneKey("t1") == copy.key.decode()
+
+
+@pytest.mark.parametrize(
+    ("committed", "metadata", "end"),
+    [
+        (None, "", 2),  # the router has committed nothing: it begins at the first record
+        (5, "", 5),  # 5 is the next one that it routes
+        (5, "x", 5),
+        (1, "x", 2),  # expired records
+        (9, "x", 9),
+        (10, "x", 2),  # beyond the end, as the topic was made again: it begins again
+        (10, "", 10),  # the embedded broker reports a low end
+    ],
+)
+def test_what_the_router_has_still_to_write_begins_at_its_commit(
+    committed: int | None, metadata: str, end: int
+) -> None:
+    assert routed_end(2, 9, committed, metadata) == end

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError, NotEnoughReplicasError
 
 from eventproc.delivery import replayer
-from eventproc.delivery.replayer import SendWindow
+from eventproc.delivery.replayer import SendWindow, offer_all
 from eventproc.records import Headers, Source
-from eventproc.replay import Copy, SendProgress
+from eventproc.replay import Copy, Planner, SendProgress
 from tests.fakes.clock import settle
+
+
+@dataclass
+class SourceRecord:
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    value: bytes | None = b"x"
+    headers: tuple[()] = ()
 
 
 @dataclass
@@ -130,3 +141,61 @@ async def test_what_was_handed_over_when_it_was_broken_off_is_in_doubt() -> None
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
     assert (len(world.producer.sent), world.progress.in_doubt) == (1, 1)
+
+
+@dataclass
+class FakeConsumer:
+    """Gives whole batches, as Kafka does: also records beyond the end of a span."""
+
+    records: dict[TopicPartition, list[SourceRecord]]
+    at: dict[TopicPartition, int] = field(default_factory=dict)
+    _fetcher: None = None
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.at = dict.fromkeys(partitions, 0)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.at[partition] = offset
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self.at[partition]
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int
+    ) -> dict[TopicPartition, list[SourceRecord]]:
+        found = {one: self.records[one][self.at[one] :] for one in partitions}
+        self.at |= {one: len(self.records[one]) for one in partitions}
+        return found
+
+
+@dataclass
+class Offered:
+    offsets: list[tuple[int, int]] = field(default_factory=list)
+
+    def offer(self, source: Source, value: bytes | None) -> None:
+        self.offsets.append((source.partition, source.offset))
+
+
+@pytest.mark.parametrize("committed", range(6))
+async def test_a_replay_ends_before_the_first_record_that_the_router_has_not_committed(
+    committed: int,
+) -> None:
+    """By one record further, the router's copy would come after the replayed one."""
+    here, there = TopicPartition("TRANSACTION", 0), TopicPartition("TRANSACTION", 1)
+    records = {
+        one: [SourceRecord("TRANSACTION", one.partition, offset, 1000 + offset) for offset in range(6)]
+        for one in (here, there)
+    }
+    offered, routed = Offered(), {here: committed, there: 4}
+    await offer_all(
+        cast("AIOKafkaConsumer", FakeConsumer(records)),
+        {one: (0, end) for one, end in routed.items()},
+        routed,
+        cast("Planner", offered),
+        until_ms=None,
+        on_progress=lambda _read, _total: None,
+    )
+    assert sorted(offered.offsets) == [
+        *((0, offset) for offset in range(committed)),
+        *((1, offset) for offset in range(4)),
+    ]
