@@ -18,7 +18,7 @@ import structlog
 from mode import Service
 
 from eventproc.customer_index import CustomerIndex
-from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers
+from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers, letter_id
 from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.inbound import InboundRecord
@@ -38,7 +38,6 @@ from eventproc.records import (
     TRACEPARENT,
     Headers,
     Source,
-    destination_key,
     internal_headers,
 )
 from eventproc.routing import Route, RoutingTable
@@ -330,7 +329,7 @@ class Router(Service):
         at = iso_timestamp(record.timestamp_ms)
         return (
             self._topics.dead_letter,
-            destination_key(destination, event.id),
+            letter_id(destination, headers, (*record.partition, record.offset)).key,
             record.value,
             dead_letter_headers(letter, headers, at),
         )

@@ -1,8 +1,14 @@
 """Step 11 – dead letter: the event as received, with what happened to it in headers.
 
-One topic for all destinations; key = destination and event id. Beside the dead letters the topic holds short
-notes, with the same key, an empty value and the header ``note``: ``redriven`` when an operator sent the event
-again. Who reads the topic from its start therefore knows which dead letters still wait.
+One topic for all destinations; key = destination and the place of the event's record. Beside the dead letters
+the topic holds short notes, with the same key, an empty value and the header ``note``: ``redriven`` when an
+operator sent the event again. A reader that begins at the topic's start therefore knows which dead letters
+still wait.
+
+A dead letter is identified by ``LetterId``: its destination and the place of the event's record in the
+anchor's topic. The event id does not identify it, because the anchor can publish two records with one id, and
+each of them is owed to the receiver. Earlier versions had destination and event id as key; ``LetterId`` is
+read from headers that their records have, too.
 
 A note names the dead letter it is about by its offset: a redriven event can fail again before its note is
 written, and that second dead letter must not be taken for the first. It also names where the event was put,
@@ -12,12 +18,13 @@ for ``on_dead_letter: hold_transaction``: what stands before that place must not
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from eventproc.identifiers import DestinationId, LaneKey
 from eventproc.outcomes import Failed, Rejected, Unbuildable
-from eventproc.records import Headers
+from eventproc.records import Headers, header_values, read_origin
 
 DESTINATION: Final = "dead-letter-destination"
 LANE: Final = "dead-letter-lane"
@@ -26,13 +33,45 @@ ATTEMPTS: Final = "dead-letter-attempts"
 LAST_STATUS: Final = "dead-letter-last-status"
 EXCERPT: Final = "dead-letter-response"
 AT: Final = "dead-letter-at"
+RECORD: Final = "dead-letter-record"
 NOTE: Final = "note"
 NOTE_REDRIVEN: Final = b"redriven"
 NOTE_UNTIL: Final = "dead-letter-offset"
+NOTE_LETTER_PARTITION: Final = "dead-letter-partition"
 NOTE_PARTITION: Final = "redriven-partition"
 NOTE_OFFSET: Final = "redriven-offset"
 EXCERPT_BYTES: Final = 512
 REASON_BYTES: Final = 512
+
+
+class LetterId(NamedTuple):
+    """Which record at which destination; equal for the copies that a crash or a second failure makes.
+
+    The place is that in the anchor's topic. A record that another program wrote into a destination's topic
+    has none; its place is the one in that topic. ``timestamp_ms`` distinguishes a topic from one of the same
+    name that was made after it was deleted, where offsets begin at 0 again; 0 where it is not known.
+    """
+
+    destination: DestinationId
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+    @property
+    def place(self) -> str:
+        """The record's place, like ``TRANSACTION/0/17``."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def text(self) -> str:
+        """All of it in one string, for forms and digests."""
+        return f"{self.destination}|{self.place}/{self.timestamp_ms}"
+
+    @property
+    def key(self) -> bytes:
+        """The key of the dead letter's record."""
+        return f"{self.destination}|{self.place}".encode("utf-8", "replace")
 
 
 class DeadLetterReason(enum.Enum):
@@ -55,6 +94,22 @@ class DeadLetter:
     detail: str
     status: int | None
     excerpt: bytes
+
+
+def letter_id(
+    destination: DestinationId, headers: Iterable[tuple[str, bytes | None]], at: tuple[str, int, int]
+) -> LetterId:
+    """Identify a dead letter by its headers; ``at`` is a place that stands in when they name none."""
+    found = header_values(headers)
+    source = read_origin(found.items()).source
+    if source is not None:
+        return LetterId(destination, *source)
+    return LetterId(destination, *(_read_place(found.get(RECORD)) or at), 0)
+
+
+def record_place(place: tuple[str, int, int]) -> tuple[str, bytes]:
+    """The header that names the place of a record whose headers name no source."""
+    return RECORD, "/".join(map(str, place)).encode()
 
 
 def from_outcome(
@@ -92,19 +147,37 @@ def dead_letter_headers(letter: DeadLetter, original: Headers, at: str) -> Heade
 
 
 def redriven_note(
-    destination: DestinationId, lane: LaneKey, at: str, until: int, place: tuple[int, int]
+    destination: DestinationId, lane: LaneKey, at: str, until: tuple[int, int], place: tuple[int, int]
 ) -> Headers:
     """The headers of the note that a dead letter was sent again.
 
-    ``until`` is the offset of its newest copy in the dead-letter topic; ``place`` is the partition and the
-    offset that the event now has in its destination's topic.
+    ``until`` is the partition and the offset of its newest copy in the dead-letter topic; ``place`` is the
+    partition and the offset that the event now has in its destination's topic.
     """
     return [
         (NOTE, NOTE_REDRIVEN),
         (DESTINATION, destination.encode()),
         (LANE, lane.encode("utf-8", "replace")),
         (AT, at.encode()),
-        (NOTE_UNTIL, b"%d" % until),
+        (NOTE_LETTER_PARTITION, b"%d" % until[0]),
+        (NOTE_UNTIL, b"%d" % until[1]),
         (NOTE_PARTITION, b"%d" % place[0]),
         (NOTE_OFFSET, b"%d" % place[1]),
     ]
+
+
+def read_integer(value: bytes | None) -> int | None:
+    """A number in a header; None when there is none."""
+    try:
+        return None if value is None else int(value)
+    except ValueError:
+        return None
+
+
+def _read_place(value: bytes | None) -> tuple[str, int, int] | None:
+    topic, _, numbers = (value or b"").decode("utf-8", "replace").partition("/")
+    partition, _, offset = numbers.partition("/")
+    try:
+        return (topic, int(partition), int(offset)) if topic else None
+    except ValueError:
+        return None

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from eventproc.events import Event
-from eventproc.identifiers import DestinationId, EventId
+from eventproc.identifiers import EventId
 
 SCHEMA_VERSION: Final = b"1"
 
@@ -100,11 +100,6 @@ def read_origin(headers: Iterable[tuple[str, bytes | None]] | None) -> Origin:
         found.get(TRACEPARENT),
         found.get(TRANSACTION_SPAN),
     )
-
-
-def destination_key(destination: DestinationId, event_id: str) -> bytes:
-    """The key of a dead letter: one event at one destination."""
-    return f"{destination}|{event_id}".encode("utf-8", "replace")
 
 
 def _read_source(found: dict[str, bytes]) -> Source | None:

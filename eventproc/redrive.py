@@ -5,24 +5,26 @@
     dead-letter topic   A1  A2  B1  note(A1)  A1'      (A1' : A1 was redriven and failed again)
     waiting                 A2  B1            A1'
 
-A dead letter waits until a note names it. Copies of one that a crash made double are one entry, at the place
-of the first copy that still waits. Entries keep the topic's order, which is the order of each transaction.
-
-``HeldIndex`` folds the same records for ``delivery.on_dead_letter: hold_transaction``.
+A dead letter waits until a note names it (``letter_fold.py``). Copies of one that a crash made double are one
+entry, at the place of the first copy that still waits. Entries keep the topic's order, which is the order of
+each transaction.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, TypeAlias
+from operator import itemgetter
+from typing import Final, NamedTuple, TypeAlias
 
 from eventproc import dead_letters as dl
-from eventproc.dead_letters import DeadLetterReason
+from eventproc.dead_letters import DeadLetterReason, LetterId, letter_id, read_integer
 from eventproc.destination_patterns import stands_for
+from eventproc.errors import EventprocError
 from eventproc.identifiers import DestinationId, EventId, LaneKey
+from eventproc.letter_fold import Copy, LetterFold, TopicPlace
 from eventproc.records import REDRIVEN, Headers, header_values, read_origin
 from eventproc.times import read_time
 
@@ -35,10 +37,16 @@ _OURS: Final = frozenset(
         dl.LAST_STATUS,
         dl.EXCERPT,
         dl.AT,
+        dl.RECORD,
         REDRIVEN,
     }
 )
 ROUNDS_AT_ONCE: Final = 10
+
+
+class StalePlanError(EventprocError):
+    """What was planned is not what waits any more."""
+
 
 LaneId: TypeAlias = tuple[DestinationId, LaneKey]
 """One transaction at one destination."""
@@ -52,6 +60,14 @@ class TopicRecord:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    partition: int = 0
+
+
+class LetterEnd(NamedTuple):
+    """The newest copy of a letter that has this key and stands in this partition."""
+
+    key: bytes
+    place: TopicPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +75,8 @@ class Entry:
     """One dead letter that waits; ``offset`` is that of its newest copy.
 
     ``headers`` are those of the internal record, without what the dead letter added; ``at`` is None when the
-    header cannot be read; ``redriven`` tells when it was redriven before, if it was.
+    header cannot be read; ``redriven`` tells when it was redriven before, if it was. ``ends`` has what a note
+    must name to take off all copies: the newest one of each key and partition.
     """
 
     offset: int
@@ -77,19 +94,13 @@ class Entry:
     redriven: str | None
     value: bytes | None
     headers: Headers
+    id: LetterId
+    ends: tuple[LetterEnd, ...]
 
     @property
     def lane_id(self) -> LaneId:
         """The transaction at its destination."""
         return self.destination, self.lane
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """The copies of one dead letter: offset and place in the order read."""
-
-    entry: Entry
-    copies: list[tuple[int, int]]
 
 
 class WaitingLetters:
@@ -98,7 +109,7 @@ class WaitingLetters:
     def __init__(self) -> None:
         self.foreign = 0
         """Records that are neither a dead letter nor a note."""
-        self._waiting: dict[bytes, _Waiting] = {}
+        self._fold: LetterFold[tuple[int, Entry]] = LetterFold()
         self._read = 0
 
     def add(self, record: TopicRecord) -> None:
@@ -106,45 +117,39 @@ class WaitingLetters:
         self._read += 1
         headers = header_values(record.headers)
         if dl.NOTE in headers:
-            self._note(record, headers)
+            self._fold.take_off(record.key or b"", record.partition, headers)
         elif (entry := read_entry(record)) is None:
             self.foreign += 1
         else:
-            self._letter(entry)
+            place = TopicPlace(record.partition, record.offset)
+            self._fold.add(entry.key, Copy(entry.id, place, (self._read, entry)))
 
     def entries(self) -> list[Entry]:
         """What waits, in the topic's order."""
-        return [one.entry for one in sorted(self._waiting.values(), key=lambda one: one.copies[0][1])]
+        by_letter: dict[LetterId, tuple[int, Entry]] = {}
+        for read, entry in sorted((copy.kept for copy in self._fold), key=itemgetter(0)):
+            first = by_letter.get(entry.id)
+            by_letter[entry.id] = (read, entry) if first is None else (first[0], _merged(first[1], entry))
+        return [entry for _, entry in sorted(by_letter.values(), key=itemgetter(0))]
 
-    def _letter(self, entry: Entry) -> None:
-        waiting = self._waiting.get(entry.key)
-        if waiting is None:
-            self._waiting[entry.key] = _Waiting(entry, [(entry.offset, self._read)])
-            return
-        waiting.copies.append((entry.offset, self._read))
-        if entry.reason == DeadLetterReason.HELD.value and entry.redriven == waiting.entry.redriven:
-            # After a crash an event can be held behind its own dead letter: the first copy tells the reason.
-            waiting.entry = replace(waiting.entry, offset=entry.offset)
-        else:
-            waiting.entry = entry
 
-    def _note(self, record: TopicRecord, headers: Mapping[str, bytes]) -> None:
-        key = record.key or b""
-        waiting = self._waiting.get(key)
-        if waiting is None or headers[dl.NOTE] != dl.NOTE_REDRIVEN:
-            return
-        until = _integer(headers.get(dl.NOTE_UNTIL))
-        waiting.copies = [copy for copy in waiting.copies if until is not None and copy[0] > until]
-        if not waiting.copies:
-            del self._waiting[key]
+def _merged(entry: Entry, copy: Entry) -> Entry:
+    """One entry of a letter and a later copy of it."""
+    (end,) = copy.ends
+    others = (one for one in entry.ends if (one.key, one.place.partition) != (end.key, end.place.partition))
+    ends = (*others, end)
+    if copy.reason == DeadLetterReason.HELD.value and copy.redriven == entry.redriven:
+        # After a crash an event can be held behind its own dead letter: the first copy has the reason.
+        return replace(entry, offset=copy.offset, key=copy.key, ends=ends)
+    return replace(copy, ends=ends)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which entries are meant: of each kind any one named, of all kinds named every one; none named: all.
 
-    Destinations are named as in ``destination_patterns.py``. The times bound when it became a dead letter,
-    both inclusive.
+    Destinations are named as in ``destination_patterns.py``, places and ids as in ``LetterId``. The times
+    bound when it became a dead letter, both inclusive.
     """
 
     event_ids: Collection[str] = ()
@@ -154,13 +159,14 @@ class Selection:
     until: datetime | None = None
     statuses: Collection[int] = ()
     reasons: Collection[str] = ()
-    keys: Collection[bytes] = ()
+    places: Collection[str] = ()
+    ids: Collection[str] = ()
 
     @property
     def is_everything(self) -> bool:
         """Whether nothing is named."""
         named = (self.event_ids, self.transaction_ids, self.destinations, self.statuses, self.reasons)
-        return not any(named) and not self.keys and self.since is None and self.until is None
+        return not any((*named, self.places, self.ids, self.since, self.until))
 
     def matches(self, entry: Entry) -> bool:
         """Whether this entry is meant."""
@@ -170,7 +176,8 @@ class Selection:
             and (not self.destinations or self._is_at(entry.destination))
             and (not self.statuses or entry.status in self.statuses)
             and (not self.reasons or entry.reason in self.reasons)
-            and (not self.keys or entry.key in self.keys)
+            and (not self.places or entry.id.place in self.places)
+            and (not self.ids or entry.id.text in self.ids)
             and self._is_in_time(entry.at)
         )
 
@@ -251,6 +258,28 @@ def plan_redrive(
     return plan
 
 
+def still_waiting(sends: Sequence[Send], waiting: Iterable[Entry]) -> list[Send]:
+    """The same sends, with the copies that were written since they were planned.
+
+    Raises:
+        StalePlanError: one of them waits no longer, or was redriven and has failed again.
+    """
+    present = {entry.id: entry for entry in waiting}
+    fresh, gone = [], 0
+    for send in sends:
+        entry = present.get(send.entry.id)
+        if entry is None or entry.redriven != send.entry.redriven:
+            gone += 1
+        else:
+            fresh.append(replace(send, entry=replace(send.entry, ends=entry.ends)))
+    if gone:
+        raise StalePlanError(
+            f"{gone} of {len(sends)} dead letters were redriven by another command meanwhile, so nothing was "
+            "sent. Run it again to see what still waits."
+        )
+    return fresh
+
+
 def in_rounds(sends: Sequence[Send], size: int) -> Iterable[list[Send]]:
     """Groups that may be sent side by side: at most ``size``, and no two of one transaction at one place.
 
@@ -271,70 +300,6 @@ def in_rounds(sends: Sequence[Send], size: int) -> Iterable[list[Send]]:
                 yield group[first : first + size]
 
 
-@dataclass(slots=True)
-class _Held:
-    """What holds one lane; a letter's copies are (offset, redriven)."""
-
-    letters: dict[bytes, list[tuple[int, str | None]]] = field(default_factory=dict)
-    announced: list[tuple[str, str | None]] = field(default_factory=list)
-    freed: tuple[int, int] | None = None
-
-
-class HeldIndex:
-    """Which lanes are held: those with a waiting dead letter, and what stands before a redriven event."""
-
-    def __init__(self) -> None:
-        self._lanes: dict[LaneId, _Held] = {}
-
-    def apply(self, record: TopicRecord) -> None:
-        """Take the next record of the topic; those of one key in the topic's order."""
-        headers = header_values(record.headers)
-        if dl.DESTINATION not in headers or dl.LANE not in headers:
-            return
-        held = self._lanes.setdefault((_destination(headers), _lane(headers)), _Held())
-        key = record.key or b""
-        if dl.NOTE not in headers:
-            origin = read_origin(record.headers)
-            held.letters.setdefault(key, []).append((record.offset, origin.redriven))
-            self.retract((_destination(headers), _lane(headers)), origin.event_id, origin.redriven)
-        elif headers[dl.NOTE] == dl.NOTE_REDRIVEN:
-            until = _integer(headers.get(dl.NOTE_UNTIL))
-            left = [copy for copy in held.letters.pop(key, []) if until is not None and copy[0] > until]
-            if left:
-                held.letters[key] = left
-            partition, offset = (
-                _integer(headers.get(dl.NOTE_PARTITION)),
-                _integer(headers.get(dl.NOTE_OFFSET)),
-            )
-            if partition is not None and offset is not None:
-                held.freed = (partition, offset)
-
-    def announce(self, lane: LaneId, event_id: str, redriven: str | None) -> None:
-        """A dead letter is about to be written: it holds its lane before it is read back."""
-        self._lanes.setdefault(lane, _Held()).announced.append((event_id, redriven))
-
-    def retract(self, lane: LaneId, event_id: str, redriven: str | None) -> None:
-        """It was not written, as far as the writer knows; were it, it will be read back."""
-        if (held := self._lanes.get(lane)) is not None and (event_id, redriven) in held.announced:
-            held.announced.remove((event_id, redriven))
-
-    def is_held(self, lane: LaneId, partition: int, offset: int, redriven: str | None) -> bool:
-        """Whether the record there must follow its transaction's dead letters instead of being delivered.
-
-        A redriven event passes, unless one of the same redrive has failed again before it. Any other waits
-        for the lane's dead letters, and behind where they were put when they were redriven.
-        """
-        held = self._lanes.get(lane)
-        if held is None:
-            return False
-        marks = [mark for copies in held.letters.values() for _, mark in copies]
-        marks += [mark for _, mark in held.announced]
-        if redriven is not None:
-            return redriven in marks
-        is_before = held.freed is not None and held.freed[0] == partition and offset < held.freed[1]
-        return bool(marks) or is_before
-
-
 def read_entry(record: TopicRecord) -> Entry | None:
     """A dead letter as its headers tell it; None when the record is none."""
     headers = header_values(record.headers)
@@ -351,14 +316,36 @@ def read_entry(record: TopicRecord) -> Entry | None:
         lane=_lane(headers),
         reason=reason,
         detail=detail,
-        attempts=_integer(headers.get(dl.ATTEMPTS)),
-        status=_integer(headers.get(dl.LAST_STATUS)),
+        attempts=read_integer(headers.get(dl.ATTEMPTS)),
+        status=read_integer(headers.get(dl.LAST_STATUS)),
         excerpt=headers.get(dl.EXCERPT, b""),
         at=read_time(_text(headers.get(dl.AT))),
         redriven=origin.redriven,
         value=record.value,
         headers=[(name, value) for name, value in record.headers if name not in _OURS],
+        id=_id(record, headers),
+        ends=(LetterEnd(record.key or b"", TopicPlace(record.partition, record.offset)),),
     )
+
+
+def read_id(record: TopicRecord) -> LetterId | None:
+    """Which dead letter a record is; None when it is none."""
+    headers = header_values(record.headers)
+    is_letter = dl.DESTINATION in headers and dl.LANE in headers and dl.NOTE not in headers
+    return _id(record, headers) if is_letter else None
+
+
+def read_lane(headers: Mapping[str, bytes]) -> LaneId | None:
+    """The transaction and destination of a dead letter or a note; None when the record is neither."""
+    if dl.DESTINATION not in headers or dl.LANE not in headers:
+        return None
+    return _destination(headers), _lane(headers)
+
+
+def _id(record: TopicRecord, headers: Mapping[str, bytes]) -> LetterId:
+    """The letter's id. One without any place in its headers, of an earlier version, has its own place."""
+    own = ("dead-letter", record.partition, record.offset)
+    return letter_id(_destination(headers), record.headers, own)
 
 
 def _why_not(entry: Entry) -> str:
@@ -377,10 +364,3 @@ def _lane(headers: Mapping[str, bytes]) -> LaneKey:
 
 def _text(value: bytes | None) -> str:
     return "" if value is None else value.decode("utf-8", "replace")
-
-
-def _integer(value: bytes | None) -> int | None:
-    try:
-        return None if value is None else int(value)
-    except ValueError:
-        return None

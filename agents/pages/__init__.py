@@ -31,7 +31,7 @@ PAGES: Final[dict[str, type]] = {
     "/transactions/{id:[^/]+}": Transactions,
     "/dead-letters/": DeadLetters,
     "/dead-letters/redrive": Redrive,
-    "/dead-letters/{destination:[^/]+}/{event_id:[^/]+}": DeadLetter,
+    "/dead-letters/{destination:[^/]+}/{topic:[^/]+}/{partition:[^/]+}/{offset:[^/]+}": DeadLetter,
     "/login": Login,
     "/logout": Logout,
     "/static/{name}": Static,

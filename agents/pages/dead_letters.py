@@ -22,10 +22,8 @@ from agents.pages.paging import cut
 from agents.pages.session import OPERATOR, Operator
 from agents.pages.view import Page, wants_html
 from eventproc.cli.dead_letter_text import details, pretty, summary
-from eventproc.dead_letters import DeadLetterReason
+from eventproc.dead_letters import DeadLetterReason, LetterId
 from eventproc.delivery.letter_window import Window
-from eventproc.identifiers import DestinationId
-from eventproc.records import destination_key
 from eventproc.redrive import Entry, Plan, Selection, plan_redrive
 from eventproc.times import iso, read_time
 
@@ -67,15 +65,21 @@ class DeadLetters(Page):
 class DeadLetter(Page):
     """One of them; its body only to operators, for that is somebody's data."""
 
-    async def get(self, request: web.Request, destination: str, event_id: str) -> Any:
+    async def get(
+        self, request: web.Request, destination: str, topic: str, partition: str, offset: str
+    ) -> Any:
         """Show it."""
         operator = OPERATOR.get()
-        key = destination_key(DestinationId(destination), event_id)
+        place = f"{topic}/{partition}/{offset}"
+
+        def is_meant(one: LetterId) -> bool:
+            return one.destination == destination and one.place == place
+
         desk: Desk = self.app.desk
-        window = await (desk.recent_letters() if operator is None else desk.letters.read(key.__eq__))
-        entry = next((one for one in window.entries if one.key == key), None)
+        window = await (desk.recent_letters() if operator is None else desk.letters.read(is_meant))
+        entry = next((one for one in reversed(window.entries) if is_meant(one.id)), None)
         if entry is None:
-            raise web.HTTPNotFound(text="No dead letter of this event waits. It may have been redriven.")
+            raise web.HTTPNotFound(text="No dead letter of this record waits. It may have been redriven.")
         facts = details(entry) | {"key": _key_text(entry)}
         if operator is None:
             facts["value"] = None
@@ -132,17 +136,17 @@ def _selection(asked: Mapping[str, Any]) -> Selection:
     return Selection(
         destinations=[asked["destination"]] if asked["destination"] else [],
         reasons=[asked["reason"]] if asked["reason"] else [],
-        keys={_key(text) for text in asked.get("keys", ())},
+        ids={_id(text) for text in asked.get("keys", ())},
     )
 
 
-def _keeps(selection: Selection) -> Callable[[bytes], bool]:
-    """Whether a record's value is needed for sending: by its key, as far as that tells."""
-    keys = selection.keys
-    return (lambda key: key in keys) if keys else (lambda _key: True)
+def _keeps(selection: Selection) -> Callable[[LetterId], bool]:
+    """Whether a record's value is needed for sending: by its id, as far as that tells."""
+    ids = selection.ids
+    return (lambda one: one.text in ids) if ids else (lambda _one: True)
 
 
-def _nothing(_key: bytes) -> bool:
+def _nothing(_id: LetterId) -> bool:
     return False
 
 
@@ -160,21 +164,21 @@ def _plan_facts(plan: Plan, window: Window, *, is_sent: bool) -> dict[str, Any]:
 
 
 def _with_earlier(window: Window, plan: Plan) -> list[str]:
-    """The keys of what is selected, and of what would be overtaken."""
+    """The form's keys of what is selected, and of what would be overtaken."""
     lanes = {gap.entry.lane_id for gap in plan.gaps}
-    chosen = {send.entry.key for send in plan.sends}
+    chosen = {send.entry.id for send in plan.sends}
     last = {send.entry.lane_id: send.entry.offset for send in plan.sends}
     return [
         _key_text(entry)
         for entry in window.entries
-        if entry.key in chosen or (entry.lane_id in lanes and entry.offset < last.get(entry.lane_id, 0))
+        if entry.id in chosen or (entry.lane_id in lanes and entry.offset < last.get(entry.lane_id, 0))
     ]
 
 
 def _digest(plan: Plan) -> str:
     """Of what would be sent, in its order."""
-    text = b"".join(b"%d %s\n" % (send.entry.offset, send.entry.key) for send in plan.sends)
-    return hashlib.sha256(text).hexdigest()
+    text = "".join(f"{send.entry.offset} {send.entry.id.text}\n" for send in plan.sends)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _listed(entry: Entry) -> dict[str, Any]:
@@ -182,12 +186,12 @@ def _listed(entry: Entry) -> dict[str, Any]:
 
 
 def _key_text(entry: Entry) -> str:
-    return base64.urlsafe_b64encode(entry.key).decode()
+    return base64.urlsafe_b64encode(entry.id.text.encode("utf-8", "replace")).decode()
 
 
-def _key(text: str) -> bytes:
+def _id(text: str) -> str:
     try:
-        return base64.b64decode(text, altchars=b"-_", validate=True)
+        return base64.b64decode(text, altchars=b"-_", validate=True).decode()
     except ValueError:
         raise web.HTTPBadRequest(text="That is no dead letter's key.") from None
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any, Final, Protocol
 
 from agents.pages.session import Sessions
+from eventproc.dead_letters import LetterId
 from eventproc.delivery.control import set_paused
 from eventproc.delivery.letter_window import LetterWindow, Window
 from eventproc.delivery.timeline_reader import read_timeline
@@ -27,7 +28,7 @@ TIMELINES_AT_ONCE: Final = 2
 class Letters(Protocol):
     """The dead-letter topic."""
 
-    async def read(self, keeps_value: Callable[[bytes], bool]) -> Window:
+    async def read(self, keeps_value: Callable[[LetterId], bool]) -> Window:
         """What waits, with the values asked for."""
 
     async def send(self, plan: Plan) -> None:
@@ -58,7 +59,7 @@ class Desk:
         """What waits, without values; read once for all who ask within a moment."""
         async with self.reading:
             if self._recent is None or time.monotonic() - self._recent[0] > FRESH_SECONDS:
-                window = await self.letters.read(lambda _key: False)
+                window = await self.letters.read(lambda _id: False)
                 self._recent = (time.monotonic(), window)
             return self._recent[1]
 

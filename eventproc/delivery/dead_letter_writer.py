@@ -8,14 +8,14 @@ from typing import Final
 
 import structlog
 
-from eventproc.dead_letters import DeadLetter, dead_letter_headers
+from eventproc.dead_letters import DeadLetter, dead_letter_headers, letter_id, record_place
 from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.invalid_copy import invalid_copy
 from eventproc.payloads.platform_event import iso_timestamp
 from eventproc.record_limits import RecordLimits, record_bytes
-from eventproc.records import Headers, Source, destination_key, read_origin
+from eventproc.records import Headers, Source, read_origin
 from settings.topics import TopicsSettings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
@@ -41,9 +41,11 @@ class DeadLetterWriter:
         The router leaves room for it in every copy. Another program's record in our topic may have none: it
         goes to the invalid topic, with its place in the destination's topic.
         """
-        event_id = read_origin(record.headers).event_id or f"{record.partition[1]}/{record.offset}"
+        place = (*record.partition, record.offset)
         headers = dead_letter_headers(letter, record.headers, iso_timestamp(time.time_ns() // 1_000_000))
-        key = destination_key(letter.destination, event_id)
+        if read_origin(record.headers).source is None:
+            headers.append(record_place(place))
+        key = letter_id(letter.destination, headers, place).key
         size, limit = record_bytes(key, record.value, headers), self._limits.of(self._topic)
         if size <= limit:
             await self._write(self._topic, key, record.value, headers)

@@ -19,7 +19,8 @@ from mode import Service
 
 from eventproc.delivery.topic_follower import TopicFollower
 from eventproc.delivery.topic_reader import topic_reader
-from eventproc.redrive import HeldIndex, LaneId, TopicRecord
+from eventproc.held_index import HeldIndex
+from eventproc.redrive import LaneId, TopicRecord
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
@@ -73,7 +74,9 @@ class HeldLanes(Service):
 
     def _apply(self, record: Any) -> None:
         # Headers are all that matters here, and values can be large.
-        self._index.apply(TopicRecord(record.offset, record.key, None, list(record.headers)))
+        self._index.apply(
+            TopicRecord(record.offset, record.key, None, list(record.headers), record.partition)
+        )
 
     def _on_done(self, number: int) -> None:
         was_current = self.is_current

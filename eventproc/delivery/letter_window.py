@@ -7,9 +7,10 @@ cannot be known without the rest is whether an older one of its transaction wait
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from eventproc.dead_letters import LetterId
 from eventproc.delivery.bounded_kafka import (
     Spans,
     admin_client,
@@ -22,7 +23,7 @@ from eventproc.delivery.bounded_kafka import (
 )
 from eventproc.delivery.redriver import Redriver
 from eventproc.errors import EventprocError
-from eventproc.redrive import Entry, Plan, TopicRecord, WaitingLetters
+from eventproc.redrive import Entry, Plan, TopicRecord, WaitingLetters, read_id
 from settings import Settings
 
 WINDOW_RECORDS: Final = 10_000
@@ -50,8 +51,8 @@ class LetterWindow:
         self._settings = settings
         self._records = records
 
-    async def read(self, keeps_value: Callable[[bytes], bool]) -> Window:
-        """What waits; entries have their value only where ``keeps_value`` says so of the key.
+    async def read(self, keeps_value: Callable[[LetterId], bool]) -> Window:
+        """What waits; entries have their value only where ``keeps_value`` says so.
 
         Raises:
             BrokerUnavailableError: Kafka did not answer, or refused.
@@ -69,21 +70,26 @@ class LetterWindow:
         """
         await Redriver(self._settings).send(plan, lambda _done: None)
 
-    async def _read(self, keeps_value: Callable[[bytes], bool]) -> Window:
+    async def _read(self, keeps_value: Callable[[LetterId], bool]) -> Window:
         letters, kept_bytes = WaitingLetters(), 0
         async with admin_client(self._settings) as admin:
             partitions = (await all_partitions(admin)).get(self._settings.topics.dead_letter, [])
         async with consumer_client(self._settings, max_partition_fetch_bytes=FETCH_BYTES) as consumer:
             spans, older = _newest(await whole_spans(consumer, partitions), self._records)
             async for record in scan(consumer, spans):
-                value = record.value if keeps_value(record.key or b"") else None
-                kept_bytes += len(value or b"")
+                letter = TopicRecord(
+                    record.offset, record.key, record.value, list(record.headers), record.partition
+                )
+                id_ = read_id(letter)
+                if id_ is None or not keeps_value(id_):
+                    letter = replace(letter, value=None)
+                kept_bytes += len(letter.value or b"")
                 if kept_bytes > VALUE_BYTES:
                     raise TooLargeError(
                         f"These dead letters are more than {VALUE_BYTES // 1024**2} MB, too much for a page. "
                         "Use `eventproc deadletter redrive`."
                     )
-                letters.add(TopicRecord(record.offset, record.key, value, list(record.headers)))
+                letters.add(letter)
         return Window(letters.entries(), older)
 
 

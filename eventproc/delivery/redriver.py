@@ -1,7 +1,13 @@
 """Dead-letter topic -> destination's topic: reads what waits, sends what an operator chose.
 
 Of each event first the record for its destination is acknowledged, then the note that takes it off the list.
-Whatever ends this program in between leaves the event in both: a duplicate at most, never a loss.
+Whatever ends this program in between leaves the event in both: a duplicate at most, never a loss. A kill does
+so to one round at most (``ROUND_SENDS`` events), a signal to none, because the round under way is finished
+first.
+
+What is sent is what ``read_waiting`` returned. Before the first record is written, the topic is read on to
+its present end: when another redrive has taken off one of the events meanwhile, nothing is sent. Two redrives
+that begin to send in the same moment both send; nothing locks the topic.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from eventproc.dead_letters import redriven_note
 from eventproc.delivery.bounded_kafka import (
@@ -27,7 +34,16 @@ from eventproc.delivery.bounded_kafka import (
 )
 from eventproc.delivery.journal_writer import JournalWriter
 from eventproc.records import Headers
-from eventproc.redrive import Entry, Plan, Send, TopicRecord, WaitingLetters, in_rounds
+from eventproc.redrive import (
+    Entry,
+    LetterEnd,
+    Plan,
+    Send,
+    TopicRecord,
+    WaitingLetters,
+    in_rounds,
+    still_waiting,
+)
 from settings import Settings
 
 log = structlog.stdlib.get_logger("eventproc.redrive")
@@ -51,6 +67,8 @@ class Redriver:
         self._settings = settings
         self._topic = settings.topics.dead_letter
         self._keeps_journal = False
+        self._letters = WaitingLetters()
+        self._read_to: dict[TopicPartition, int] = {}
 
     async def read_waiting(self) -> list[Entry]:
         """Every dead letter that waits, in the topic's order; none when the topic is not there.
@@ -58,33 +76,46 @@ class Redriver:
         Raises:
             BrokerUnavailableError: Kafka did not answer, or refused.
         """
-        letters = WaitingLetters()
         with as_unavailable(self._settings):
             async with admin_client(self._settings) as admin:
                 topics = await all_partitions(admin)
-            partitions = topics.get(self._topic, [])
             self._keeps_journal = self._settings.timeline.enabled and self._settings.topics.attempts in topics
             async with consumer_client(self._settings) as consumer:
-                async for record in scan(consumer, await whole_spans(consumer, partitions)):
-                    letters.add(TopicRecord(record.offset, record.key, record.value, list(record.headers)))
-        if letters.foreign:
-            log.warning("dead_letter_topic.foreign_records", topic=self._topic, count=letters.foreign)
-        return letters.entries()
+                await self._read_on(consumer, topics.get(self._topic, []))
+        if self._letters.foreign:
+            log.warning("dead_letter_topic.foreign_records", topic=self._topic, count=self._letters.foreign)
+        return self._letters.entries()
 
     async def send(self, plan: Plan, on_progress: Callable[[int], None]) -> None:
-        """Send everything of a plan; ``on_progress`` is told how many are done.
+        """Send everything of a plan; ``on_progress`` is called with how many are done.
 
         Raises:
+            StalePlanError: another redrive has sent some of it meanwhile; nothing was sent.
             BrokerUnavailableError: Kafka did not answer, or refused; what is not done still waits.
         """
         with as_unavailable(self._settings):
+            async with consumer_client(self._settings) as consumer:
+                await self._read_on(consumer, list(self._read_to))
+            sends = still_waiting(plan.sends, self._letters.entries()) if self._read_to else plan.sends
             async with producer_client(self._settings) as producer:
-                sending = partial(send_all, plan.sends, producer, self._topic, plan.at, on_progress)
+                sending = partial(send_all, sends, producer, self._topic, plan.at, on_progress)
                 if not self._keeps_journal:
                     await sending()
                     return
                 async with JournalWriter(self._settings, producer) as journal:
                     await sending(sent=partial(journal.redriven, mark=plan.at))
+
+    async def _read_on(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        """Read from where reading ended to the topic's present end."""
+        spans = {
+            one: (max(begin, self._read_to.setdefault(one, begin)), end)
+            for one, (begin, end) in (await whole_spans(consumer, partitions)).items()
+        }
+        async for record in scan(consumer, spans):
+            self._letters.add(
+                TopicRecord(record.offset, record.key, record.value, list(record.headers), record.partition)
+            )
+            self._read_to[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
 
 async def send_all(
@@ -98,7 +129,8 @@ async def send_all(
 ) -> None:
     """Send in rounds; ``topic`` is where the notes go. Ends at the first round in which anything failed.
 
-    ``sent`` hears of each event that its destination's topic has.
+    ``sent`` is called with each event that its destination's topic has. What ``on_progress`` raises ends the
+    sending between two rounds, when every event that was sent has its note.
 
     Raises:
         KafkaError: as the producer raised it, after the notes of what was acknowledged.
@@ -107,17 +139,19 @@ async def send_all(
     done = 0
     for group in in_rounds(sends, ROUND_SENDS):
         placed = await asyncio.gather(*(_place(producer, send) for send in group), return_exceptions=True)
-        notes = []
+        notes, count = [], 0
         for send, place in zip(group, placed, strict=True):
             if not isinstance(place, BaseException):
-                notes.append(_note(producer, topic, send, at, place))
+                notes += [_note(producer, topic, send.entry, end, at, place) for end in send.entry.ends]
                 sent(send.entry)
+                count += 1
         await asyncio.gather(*notes)
-        done += len(notes)
-        on_progress(done)
+        done += count
         for place in placed:
             if isinstance(place, BaseException):
+                on_progress(done)
                 raise place
+        on_progress(done)
 
 
 async def _place(producer: Producer, send: Send) -> tuple[int, int]:
@@ -126,10 +160,11 @@ async def _place(producer: Producer, send: Send) -> tuple[int, int]:
     return metadata.partition, metadata.offset
 
 
-async def _note(producer: Producer, topic: str, send: Send, at: str, place: tuple[int, int]) -> None:
-    entry = send.entry
-    headers = redriven_note(entry.destination, entry.lane, at, entry.offset, place)
-    await _acknowledged(producer, topic, entry.key, b"", headers)
+async def _note(  # noqa: PLR0917 - one record's parts
+    producer: Producer, topic: str, entry: Entry, end: LetterEnd, at: str, place: tuple[int, int]
+) -> None:
+    headers = redriven_note(entry.destination, entry.lane, at, end.place, place)
+    await _acknowledged(producer, topic, end.key, b"", headers)
 
 
 async def _acknowledged(

@@ -13,21 +13,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventproc import dead_letters as dl
-from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers, redriven_note
+from eventproc.dead_letters import (
+    DeadLetter,
+    DeadLetterReason,
+    LetterId,
+    dead_letter_headers,
+    letter_id,
+    record_place,
+    redriven_note,
+)
 from eventproc.delivery.redriver import send_all
+from eventproc.held_index import HeldIndex
 from eventproc.identifiers import DestinationId, LaneKey
-from eventproc.records import Headers, Source, destination_key, header_values, source_headers
+from eventproc.letter_fold import TopicPlace
+from eventproc.records import Headers, Source, header_values, source_headers
 from eventproc.redrive import (
     Entry,
-    HeldIndex,
+    LetterEnd,
     Plan,
     Selection,
     Send,
+    StalePlanError,
     TopicRecord,
     WaitingLetters,
     in_rounds,
     plan_redrive,
     read_entry,
+    read_id,
+    still_waiting,
 )
 
 WALLET = DestinationId("client.acme.sep24")
@@ -72,11 +85,12 @@ class Topic:
         destination: DestinationId = WALLET,
         place: tuple[int, int] = (0, 100),
     ) -> None:
-        self._add(destination, event_id, b"", redriven_note(destination, LaneKey(lane), NOW, until, place))
+        headers = redriven_note(destination, LaneKey(lane), NOW, (0, until), place)
+        self._add(destination, event_id, b"", headers)
 
     def _add(self, destination: DestinationId, event_id: str, value: bytes, headers: Headers) -> int:
         offset = len(self.records)
-        self.records.append(TopicRecord(offset, destination_key(destination, event_id), value, headers))
+        self.records.append(TopicRecord(offset, key_of(destination, event_id), value, headers))
         return offset
 
     @property
@@ -94,8 +108,17 @@ class Topic:
         return index
 
 
+def source_of(event_id: str) -> Source:
+    """Where the anchor published it: events of different names stand at different places."""
+    return Source("TRANSACTION", 1, int.from_bytes(event_id.encode(), "big"), 1_795_500_000_000)
+
+
+def key_of(destination: DestinationId, event_id: str) -> bytes:
+    return letter_id(destination, internal(event_id), ("", 0, 0)).key
+
+
 def internal(event_id: str) -> Headers:
-    source = source_headers(Source("TRANSACTION", 1, 7, 1_795_500_000_000))
+    source = source_headers(source_of(event_id))
     return [
         ("schema-version", b"1"),
         ("event-id", event_id.encode()),
@@ -125,7 +148,7 @@ def test_a_dead_letter_is_read_back_as_it_was_written() -> None:
     (entry,) = topic.waiting
     assert entry == Entry(
         offset=0,
-        key=b"client.acme.sep24|e",
+        key=b"client.acme.sep24|TRANSACTION/1/101",
         event_id=entry.event_id,
         event_type="quote_created",
         destination=WALLET,
@@ -139,6 +162,8 @@ def test_a_dead_letter_is_read_back_as_it_was_written() -> None:
         redriven=None,
         value=b"e",
         headers=internal("e"),
+        id=LetterId(WALLET, "TRANSACTION", 1, 101, 1_795_500_000_000),
+        ends=(LetterEnd(b"client.acme.sep24|TRANSACTION/1/101", TopicPlace(0, 0)),),
     )
     assert entry.event_id == "e"
 
@@ -193,7 +218,7 @@ def test_a_note_without_an_offset_ends_all_before_it() -> None:
     topic = Topic()
     topic.letter("a")
     topic.letter("a")
-    key = destination_key(WALLET, "a")
+    key = key_of(WALLET, "a")
     topic.records.append(TopicRecord(2, key, b"", [(dl.NOTE, dl.NOTE_REDRIVEN)]))
     assert topic.waiting == []
 
@@ -253,7 +278,16 @@ def at_hour(hour: int) -> datetime:
         (Selection(statuses=(400,)), "b"),
         (Selection(reasons=("failed-while-others-pass",)), "c"),
         (Selection(transaction_ids=("t1",), destinations=("client.acme",)), "a"),
-        (Selection(keys=(b"client.acme.sep24|d", b"client.acme.sep6|b", b"client.acme.sep6|d")), "bd"),
+        (Selection(places=("TRANSACTION/1/100", "TRANSACTION/1/98", "TRANSACTION/0/98")), "bd"),
+        (
+            Selection(
+                ids=[
+                    f"{at}|TRANSACTION/1/{offset}/1795500000000"
+                    for at, offset in ((WALLET, 100), (OTHER, 98), (OTHER, 100))
+                ]
+            ),
+            "bd",
+        ),
     ],
 )
 def test_a_selection_means_every_kind_named_and_any_of_each(selection: Selection, expected: str) -> None:
@@ -436,15 +470,19 @@ class FakeProducer:
     """Acknowledges at the next turn of the loop; ``failing`` records by value never."""
 
     failing: tuple[bytes, ...] = ()
+    events: dict[bytes, bytes] = field(default_factory=dict)
+    """By a letter's key its event's name."""
     log: list[str] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
     ) -> asyncio.Future[Any]:
-        name = (value or b"note of " + (key or b"").partition(b"|")[2]).decode()
+        name = (value or b"note of " + self.events.get(key or b"", b"")).decode()
         self.log.append(name)
         self.headers.append(headers)
+        self.keys.append(key or b"")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(self._end, future, name, value)
         return future
@@ -457,6 +495,10 @@ class FakeProducer:
         future.set_result(Placed(2, len(self.log)))
 
 
+def names(topic: Topic) -> dict[bytes, bytes]:
+    return {record.key or b"": record.value or b"" for record in topic.records}
+
+
 def sends_of(topic: Topic) -> list[Send]:
     return plan(topic).sends
 
@@ -465,7 +507,7 @@ async def test_the_event_is_acknowledged_before_its_note_is_written() -> None:
     topic = Topic()
     topic.letter("a", "t")
     topic.letter("b", "t")
-    producer, progress = FakeProducer(), list[int]()
+    producer, progress = FakeProducer(events=names(topic)), list[int]()
     await send_all(sends_of(topic), producer, "dead", NOW, progress.append)
     steps = ("{0}", "{0} acknowledged", "note of {0}", "note of {0} acknowledged")
     assert producer.log == [step.format(event_id) for event_id in "ab" for step in steps]
@@ -493,7 +535,7 @@ async def test_what_fails_gets_no_note_and_nothing_of_its_transaction_follows() 
     topic.letter("good", "u")
     topic.letter("bad", "t")
     topic.letter("later", "t")
-    producer, progress = FakeProducer(failing=(b"bad",)), list[int]()
+    producer, progress = FakeProducer(failing=(b"bad",), events=names(topic)), list[int]()
     sent: list[Entry] = []
     with pytest.raises(ConnectionError):
         await send_all(sends_of(topic), producer, "dead", NOW, progress.append, sent=sent.append)
@@ -509,7 +551,7 @@ async def test_what_the_redriver_writes_is_what_the_fold_reads() -> None:
     producer = FakeProducer()
     sends = sends_of(topic)
     await send_all(sends, producer, "dead", NOW, lambda _: None)
-    notes = [headers for headers in producer.headers if dict(headers).get(dl.NOTE)]
+    notes = [headers for headers in producer.headers if header_values(headers).get(dl.NOTE)]
     by_event = {send.entry.offset: send.entry.key for send in sends}
     for headers in notes:
         key = by_event[int(header_values(headers)[dl.NOTE_UNTIL])]
@@ -525,3 +567,155 @@ def test_times_bound_inclusively_to_the_millisecond() -> None:
     assert entry.at is not None
     assert Selection(since=entry.at, until=entry.at).matches(entry)
     assert not Selection(since=entry.at + timedelta(milliseconds=1)).matches(entry)
+
+
+# --- one event id, many records ---------------------------------------------------------------------
+
+
+class Published(NamedTuple):
+    """A letter of the record at this offset of the source; ``old`` as earlier versions keyed it."""
+
+    offset: int
+    old: bool
+
+
+def write_letter(topic: Topic, one: Published, value: bytes, *, event_id: str = "same") -> None:
+    """Every record has the same event id."""
+    source = Source("TRANSACTION", 0, one.offset, 1_795_500_000_000)
+    original: Headers = [("event-id", event_id.encode()), *source_headers(source)]
+    letter = DeadLetter(WALLET, LaneKey("t"), DeadLetterReason.REJECTED, 3, "HTTP 422", 422, b"no")
+    key = f"{WALLET}|{event_id}".encode() if one.old else letter_id(WALLET, original, ("eventproc", 0, 0)).key
+    headers = dead_letter_headers(letter, original, AT)
+    topic.records.append(TopicRecord(len(topic.records), key, value, headers))
+
+
+async def redrive(topic: Topic, sends: Sequence[Send]) -> list[bytes | None]:
+    """Send, and write the notes into the topic: the values that were sent."""
+    producer = FakeProducer()
+    await send_all(sends, producer, "dead", NOW, lambda _: None)
+    for key, headers in zip(producer.keys, producer.headers, strict=True):
+        if header_values(headers).get(dl.NOTE):
+            topic.records.append(TopicRecord(len(topic.records), key, b"", headers))
+    return [send.value for send in sends]
+
+
+@given(
+    st.lists(st.builds(Published, st.integers(0, 3), st.booleans()), max_size=12),
+    st.sets(st.integers(0, 3)),
+    st.lists(st.builds(Published, st.integers(0, 3), st.booleans()), max_size=4),
+)
+async def test_each_selected_record_is_sent_once_whatever_its_event_id(
+    letters: list[Published], chosen: set[int], late: list[Published]
+) -> None:
+    topic = Topic()
+    for one in letters:
+        write_letter(topic, one, b"%d" % one.offset)
+    waiting = {one.offset for one in letters}
+    assert sorted(entry.id.offset for entry in topic.waiting) == sorted(waiting)
+    made = plan(topic, Selection(places=[f"TRANSACTION/0/{offset}" for offset in chosen] or ["none"]))
+    for one in late:
+        write_letter(topic, one, b"%d" % one.offset)
+    sent = await redrive(topic, made.sends)
+    assert sorted(sent, key=str) == [b"%d" % offset for offset in sorted(chosen & waiting)]
+    left = {entry.id.offset for entry in topic.waiting}
+    assert left == (waiting - chosen) | {one.offset for one in late}
+    assert is_held(topic.held) == bool(left)
+    await redrive(topic, plan(topic).sends)
+    assert topic.waiting == []
+    assert not is_held(topic.held, offset=10**6)
+
+
+def test_a_note_of_an_earlier_version_takes_off_only_the_letter_that_it_names() -> None:
+    """Those versions sent one of three letters with one id, and took all three off the list."""
+    topic = Topic()
+    for offset in (7, 8, 9, 9):
+        write_letter(topic, Published(offset, old=True), b"x")
+    note = [
+        header
+        for header in redriven_note(WALLET, LaneKey("t"), NOW, (0, 3), (0, 5))
+        if header[0] != dl.NOTE_LETTER_PARTITION
+    ]
+    topic.records.append(TopicRecord(4, topic.records[0].key, b"", note))
+    assert [entry.id.offset for entry in topic.waiting] == [7, 8]
+    assert is_held(topic.held, offset=1000)
+
+
+def test_records_of_a_topic_that_was_made_again_are_others() -> None:
+    """Offsets begin at 0 again; the timestamps differ."""
+    topic = Topic()
+    for timestamp_ms in (1_000, 2_000):
+        original: Headers = [("event-id", b"e"), *source_headers(Source("TRANSACTION", 0, 0, timestamp_ms))]
+        letter = DeadLetter(WALLET, LaneKey("t"), DeadLetterReason.REJECTED, 1, "", 422, b"")
+        key = letter_id(WALLET, original, ("", 0, 0)).key
+        topic.records.append(
+            TopicRecord(len(topic.records), key, b"x", dead_letter_headers(letter, original, AT))
+        )
+    assert len(topic.waiting) == 2
+
+
+def test_a_record_that_names_no_source_is_identified_by_its_own_place() -> None:
+    letter = DeadLetter(WALLET, LaneKey("t"), DeadLetterReason.REJECTED, 1, "", 422, b"")
+    headers = dead_letter_headers(letter, [("event-id", b"e")], AT)
+    with_place = [*headers, record_place(("eventproc.client.acme.sep24", 2, 5))]
+    ids_ = [
+        read_id(TopicRecord(0, b"k", b"x", headers)),
+        read_id(TopicRecord(1, b"k", b"x", headers)),
+        read_id(TopicRecord(2, b"k", b"x", with_place)),
+        read_id(TopicRecord(3, b"k", b"x", with_place)),
+    ]
+    assert [one.place for one in ids_ if one is not None] == [
+        "dead-letter/0/0",
+        "dead-letter/0/1",
+        *2 * ("eventproc.client.acme.sep24/2/5",),
+    ]
+    entry = read_entry(TopicRecord(2, b"k", b"x", with_place))
+    assert entry is not None
+    assert entry.headers == [("event-id", b"e")], "what was added goes before it is sent again"
+
+
+async def test_a_redrive_that_was_killed_leaves_what_was_sent_without_a_note_waiting() -> None:
+    topic = Topic()
+    for name in "abc":
+        topic.letter(name, lane=name)
+    first, *_ = sends_of(topic)
+    await redrive(topic, [first])
+    # b was sent, and the program killed before its note.
+    assert ids(topic.waiting) == ["b", "c"]
+    assert [send.value for send in sends_of(topic)] == [b"b", b"c"]
+
+
+def test_a_plan_is_stale_once_another_redrive_has_taken_off_one_of_its_letters() -> None:
+    topic = Topic()
+    first = topic.letter("a")
+    topic.letter("b")
+    sends = sends_of(topic)
+    again = topic.letter("a")
+    topic.letter("c")
+    fresh = still_waiting(sends, topic.waiting)
+    assert [send.value for send in fresh] == [b"a", b"b"], "what came meanwhile is not sent"
+    assert fresh[0].entry.ends[0].place.offset == again, "but a copy of what is sent is taken off with it"
+    topic.note("a", again)
+    with pytest.raises(StalePlanError, match="1 of 2 dead letters"):
+        still_waiting(sends, topic.waiting)
+    topic.letter("a", redriven=NOW)
+    with pytest.raises(StalePlanError):
+        still_waiting(sends, topic.waiting)
+    assert first == 0
+
+
+async def test_sending_ends_between_two_rounds_when_the_operator_stops_it() -> None:
+    topic = Topic()
+    for name in "abc":
+        topic.letter(name, lane="t")
+    producer = FakeProducer()
+
+    def stop(done: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await send_all(sends_of(topic), producer, "dead", NOW, stop)
+    for key, headers in zip(producer.keys, producer.headers, strict=True):
+        if header_values(headers).get(dl.NOTE):
+            topic.records.append(TopicRecord(len(topic.records), key, b"", headers))
+    assert ids(topic.waiting) == ["c"]

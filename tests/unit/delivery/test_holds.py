@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from eventproc.dead_letters import DeadLetterReason, redriven_note
 from eventproc.delivery.engine import Engine, EngineParts
+from eventproc.held_index import HeldIndex
 from eventproc.identifiers import DestinationId, LaneKey
 from eventproc.records import Headers
-from eventproc.redrive import HeldIndex, LaneId, TopicRecord
+from eventproc.redrive import LaneId, TopicRecord
 from settings import load_settings
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.dead_letters import FakeDeadLetters, FakeFlow
@@ -57,7 +58,7 @@ class FakeHolds:
         return TopicRecord(0, event_id.encode(), b"x", headers)
 
     def note(self, event_id: str, place: int) -> TopicRecord:
-        headers = redriven_note(DestinationId("test"), LaneKey("t"), "now", 0, (0, place))
+        headers = redriven_note(DestinationId("test"), LaneKey("t"), "now", (0, 0), (0, place))
         return TopicRecord(1, event_id.encode(), b"", headers)
 
 

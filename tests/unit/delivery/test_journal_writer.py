@@ -13,11 +13,11 @@ from eventproc.delivery import journal_writer
 from eventproc.delivery.inbound import Job
 from eventproc.delivery.journal import Timing
 from eventproc.delivery.journal_writer import BUFFER_ENTRIES, BUNDLE_ENTRIES, STOP_SECONDS, JournalWriter
-from eventproc.identifiers import DestinationId, EventId, LaneKey
+from eventproc.identifiers import DestinationId
 from eventproc.journal_entries import DROPPED, Attempt, Redriven, partition_of
 from eventproc.outcomes import Delivered, Failed, FailureKind, Rejected
 from eventproc.records import read_origin
-from eventproc.redrive import Entry
+from eventproc.redrive import TopicRecord, read_entry
 from settings import load_settings
 from tests.fakes.attempts_topic import FakeAttemptsTopic
 from tests.fakes.records import record
@@ -71,11 +71,9 @@ def told_dropped(topic: FakeAttemptsTopic) -> dict[int, int]:
 async def test_a_redrive_is_noted_from_its_beginning(topic: FakeAttemptsTopic) -> None:
     """Not from when it is noted, which is after the copy's first attempt."""
     journal = writer(topic)
-    headers = record(0, "t1").headers
-    letter = Entry(
-        *(0, b"", EventId("e1"), "", WALLET, LaneKey("t1"), "rejected", "", None, None, b"", None, None, b""),
-        headers=list(headers),
-    )
+    added = [("dead-letter-destination", WALLET.encode()), ("dead-letter-lane", b"t1")]
+    letter = read_entry(TopicRecord(0, b"", b"", [*record(0, "t1").headers, *added]))
+    assert letter is not None
     journal.redriven(letter, "2026-11-24T10:00:00.250Z")
     await journal.on_stop()
     (noted,) = topic.entries("t1")

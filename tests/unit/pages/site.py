@@ -15,14 +15,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from agents.wiring import create_app
-from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers
+from eventproc.dead_letters import DeadLetter, DeadLetterReason, LetterId, dead_letter_headers, letter_id
 from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.history import History
 from eventproc.delivery.letter_window import Window
 from eventproc.destinations import Destination
 from eventproc.identifiers import DestinationId, LaneKey
-from eventproc.records import Headers, Source, destination_key, source_headers
-from eventproc.redrive import Plan, TopicRecord, WaitingLetters
+from eventproc.records import Headers, Source, source_headers
+from eventproc.redrive import Plan, TopicRecord, WaitingLetters, read_id
 from eventproc.timeline import Reading, Timeline, fold
 from settings import load_settings
 from tests.fakes.clock import FakeClock
@@ -48,9 +48,9 @@ class FakeLetters:
     older_records: int = 0
     failure: Exception | None = None
     reads: int = 0
-    kept: set[bytes] = field(default_factory=set)
+    kept: set[LetterId] = field(default_factory=set)
 
-    def add(self, event_id: str, lane: str = "t1", at: str = "client.acme.sep24", **changes: Any) -> bytes:
+    def add(self, event_id: str, lane: str = "t1", at: str = "client.acme.sep24", **changes: Any) -> LetterId:
         """A dead letter at a destination: its key."""
         facts: dict[str, Any] = {
             "detail": "HTTP 422",
@@ -73,22 +73,23 @@ class FakeLetters:
             *source_headers(Source("TRANSACTION", 0, len(self.records), 1_795_500_000_000)),
             *facts.get("headers", []),
         ]
-        key = destination_key(letter.destination, event_id)
+        id_ = letter_id(letter.destination, headers, ("", 0, 0))
         value = facts["value"] or json.dumps({"id": event_id, "amount": "1.10"}).encode()
         self.records.append(
-            TopicRecord(len(self.records), key, value, dead_letter_headers(letter, headers, AT))
+            TopicRecord(len(self.records), id_.key, value, dead_letter_headers(letter, headers, AT))
         )
-        return key
+        return id_
 
-    async def read(self, keeps_value: Callable[[bytes], bool]) -> Window:
+    async def read(self, keeps_value: Callable[[LetterId], bool]) -> Window:
         self.reads += 1
         if self.failure is not None:
             raise self.failure
         letters = WaitingLetters()
         for record in self.records:
-            keeps = keeps_value(record.key or b"")
-            if keeps:
-                self.kept.add(record.key or b"")
+            id_ = read_id(record)
+            keeps = id_ is not None and keeps_value(id_)
+            if keeps and id_ is not None:
+                self.kept.add(id_)
             letters.add(
                 TopicRecord(record.offset, record.key, record.value if keeps else None, record.headers)
             )
@@ -98,8 +99,8 @@ class FakeLetters:
         if self.failure is not None:
             raise self.failure
         self.sent.append(plan)
-        gone = {send.entry.key for send in plan.sends}
-        self.records = [record for record in self.records if record.key not in gone]
+        gone = {send.entry.id for send in plan.sends}
+        self.records = [record for record in self.records if read_id(record) not in gone]
 
 
 @dataclass

@@ -87,7 +87,7 @@ async def test_without_an_admin_token_nothing_can_be_changed_and_no_page_offers_
             "/",
             "/destinations/client.acme.sep24",
             "/dead-letters/",
-            "/dead-letters/client.acme.sep24/e1",
+            "/dead-letters/client.acme.sep24/TRANSACTION/0/0",
         ):
             text = await site.html(page)
             assert 'method="post"' not in text
@@ -108,7 +108,7 @@ async def test_without_a_login_nothing_can_be_changed(path: str) -> None:
         for page in (
             "/destinations/client.acme.sep24",
             "/dead-letters/",
-            "/dead-letters/client.acme.sep24/e1",
+            "/dead-letters/client.acme.sep24/TRANSACTION/0/0",
         ):
             assert 'method="post"' not in await site.html(page)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventproc.dead_letters import DeadLetterReason
+from eventproc.dead_letters import DeadLetterReason, LetterId
 from eventproc.delivery.letter_window import TooLargeError
 from eventproc.errors import BrokerUnavailableError
 from tests.unit.pages.site import TOKEN, Site, a_site
@@ -18,8 +18,8 @@ OTHER = "client.acme.sep6"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def key_text(key: bytes) -> str:
-    return base64.urlsafe_b64encode(key).decode()
+def key_text(id_: LetterId) -> str:
+    return base64.urlsafe_b64encode(id_.text.encode()).decode()
 
 
 def events(facts: dict[str, Any], name: str) -> list[str]:
@@ -68,7 +68,7 @@ async def test_the_list_keeps_no_body_in_memory() -> None:
 async def test_a_body_is_for_operators_alone() -> None:
     async with a_site() as site:
         key = site.letters.add("e1", value=b'{"id": "e1", "amount": 1.10, "iban": "DE-1"}')
-        path = f"/dead-letters/{ACME}/e1"
+        path = f"/dead-letters/{ACME}/TRANSACTION/0/0"
         text = await site.html(path)
         assert "DE-1" not in text
         assert "log in" in text
@@ -84,7 +84,7 @@ async def test_a_body_is_for_operators_alone() -> None:
 
 async def test_a_letter_that_is_gone_is_not_found() -> None:
     async with a_site() as site:
-        answer = await site.get(f"/dead-letters/{ACME}/none")
+        answer = await site.get(f"/dead-letters/{ACME}/TRANSACTION/0/7")
         assert answer.status == 404
         assert "redriven" in await answer.text()
 

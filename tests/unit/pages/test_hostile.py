@@ -82,11 +82,8 @@ async def test_a_dead_letter_hostile_in_every_field(text: str) -> None:
         )
         await look(site, "/dead-letters/")
         await site.json("/dead-letters/")
-        event_id = text.encode("utf-8", "replace").decode()
-        if event_id and len(event_id) < 1000 and event_id != "..":
-            path = f"/dead-letters/client.acme.sep24/{quote(event_id, safe='')}"
-            await look(site, path)
-            await site.json(path)
+        await look(site, "/dead-letters/client.acme.sep24/TRANSACTION/0/0")
+        await site.json("/dead-letters/client.acme.sep24/TRANSACTION/0/0")
         token = await site.log_in()
         answer = await site.post("/dead-letters/redrive", {"form_token": token, "reason": "rejected"})
         assert answer.status == 200

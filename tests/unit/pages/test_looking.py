@@ -275,7 +275,7 @@ async def test_kafka_away_is_said_so() -> None:
 
         site.app.desk.read_timeline = away
         site.letters.failure = BrokerUnavailableError("Kafka at k:9092: no answer in time.")
-        for path in ("/transactions/t", "/dead-letters/", "/dead-letters/a/b"):
+        for path in ("/transactions/t", "/dead-letters/", "/dead-letters/a/b/0/1"):
             answer = await site.get(path)
             assert answer.status == 503
             assert "no answer in time" in await answer.text()

@@ -22,7 +22,7 @@ ROUTES = {
     "HEAD,GET /transactions/{id}",
     "HEAD,GET /dead-letters/",
     "HEAD,POST /dead-letters/redrive",
-    "HEAD,GET /dead-letters/{destination}/{event_id}",
+    "HEAD,GET /dead-letters/{destination}/{topic}/{partition}/{offset}",
     "HEAD,GET,POST /login",
     "HEAD,POST /logout",
     "HEAD,GET /static/{name}",
