@@ -20,6 +20,7 @@ def summary(entry: Entry) -> dict[str, object]:
     """One entry of ``list --json``."""
     return {
         "event_id": entry.event_id,
+        "source": entry.id.place,
         "transaction_id": entry.lane,
         "destination": entry.destination,
         "reason": entry.reason,
@@ -70,8 +71,8 @@ def printable(text: str) -> str:
 def as_lines(entry: Entry) -> list[str]:
     """One entry for people: headers line by line, then the value, its digits untouched."""
     facts = details(entry)
-    names = ("event_id", "event_type", "transaction_id", "destination", "at", "reason", "detail", "attempts")
-    lines = [f"{name + ':':<17}{fact(facts[name])}" for name in names]
+    names = ("event_id", "event_type", "source", "transaction_id", "destination", "at", "reason", "detail")
+    lines = [f"{name + ':':<17}{fact(facts[name])}" for name in (*names, "attempts")]
     lines += [f"{'last status:':<17}{fact(entry.status)}", f"{'response:':<17}{fact(facts['response'])}"]
     lines += [f"{'redriven before:':<17}{fact(entry.redriven)}", "headers:"]
     lines += header_lines(entry.headers)

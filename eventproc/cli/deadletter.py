@@ -6,7 +6,6 @@ Nothing from an event or an answer is printed before ``printable``, and no marku
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,13 +17,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from eventproc.cli.consent import WritingCommand, require_consent, stdin_is_terminal
 from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import as_lines, details, fact, printable, summary
 from eventproc.cli.kafka_command import TimeParam, load, plain_console, print_json, quieten, run
+from eventproc.cli.stopping import StopRequest, stopped_by_signals
 from eventproc.dead_letters import DeadLetterReason
 from eventproc.destinations import build_destinations
 from eventproc.errors import BrokerUnavailableError
-from eventproc.redrive import Entry, Plan, Selection, plan_redrive
+from eventproc.redrive import Entry, Plan, Selection, StalePlanError, plan_redrive
 from eventproc.times import iso
 from settings import Settings
 
@@ -39,8 +40,12 @@ class DeadLetters(Protocol):
         ...
 
     async def send(self, plan: Plan, on_progress: Callable[[int], None]) -> None:
-        """Send everything of the plan."""
+        """Send everything of the plan. Raises StalePlanError when it is not what waits any more."""
         ...
+
+
+class _StoppedError(Exception):
+    """The operator stopped it between two rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class _Redrive:
 
 
 def deadletter_commands(
-    open_topic: Callable[[Settings], DeadLetters], is_terminal: Callable[[], bool] = sys.stdin.isatty
+    open_topic: Callable[[Settings], DeadLetters], is_terminal: Callable[[], bool] = stdin_is_terminal
 ) -> click.Group:
     """The command group; what it works on is given, for tests bring their own."""
 
@@ -98,16 +103,18 @@ def deadletter_commands(
         else:
             click.echo("\n\n".join("\n".join(as_lines(entry)) for entry in entries))
 
-    @deadletter.command()
+    @deadletter.command(cls=WritingCommand)
     @_filters
     @click.option("--all", "everything", is_flag=True, help="Everything that waits, instead of a filter.")
     @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
-    @click.option("--yes", is_flag=True, help="Do not ask.")
     @click.option("--allow-gaps", is_flag=True, help="Send an event although an earlier one stays.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON object with what was done.")
     @click.pass_obj
     def redrive(context: CliContext, /, **options: Any) -> None:
         """Send events again, each transaction's in order, marked as redriven.
+
+        What is sent is what was shown. Ctrl-C stops it cleanly: run it again to send the rest. When it is
+        killed, up to 100 of the events that were sent still wait, and come twice when it is run again.
 
         Exits with 1 when nothing matches, or when something of it was refused.
         """
@@ -134,6 +141,9 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--transaction-id", "transaction_ids", multiple=True, help="Or a quote's or customer's id."
+        ),
+        click.option(
+            "--source", "places", multiple=True, help="Where its record stands, like TRANSACTION/0/17."
         ),
         click.option(
             "--destination",
@@ -169,8 +179,7 @@ def _redrive(topic: DeadLetters, plan: Plan, asked: _Redrive) -> None:
     if not asked.as_json and plan.sends and (asked.dry_run or not asked.yes):
         _print_table([send.entry for send in plan.sends])
     if is_sent:
-        if not asked.yes and asked.is_terminal():
-            click.confirm(_question(plan), abort=True, err=True)
+        require_consent(_question(plan), yes=asked.yes, is_terminal=asked.is_terminal)
         _send(topic, plan)
     if asked.as_json:
         print_json(_as_object(plan, is_sent=is_sent))
@@ -182,7 +191,9 @@ def _redrive(topic: DeadLetters, plan: Plan, asked: _Redrive) -> None:
 
 def _send(topic: DeadLetters, plan: Plan) -> None:
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+    stop = StopRequest()
+    bars = Progress(console=console, disable=not console.is_terminal, transient=True)
+    with stopped_by_signals(stop), bars as progress:
         bar = progress.add_task("redriving", total=len(plan.sends))
         done = 0
 
@@ -190,12 +201,21 @@ def _send(topic: DeadLetters, plan: Plan) -> None:
             nonlocal done
             done = count
             progress.update(bar, completed=count)
+            if stop.is_stopping and count < len(plan.sends):
+                raise _StoppedError
 
         try:
             asyncio.run(topic.send(plan, advance))
+        except StalePlanError as error:
+            fail(str(error), ExitCode.CHECK_FAILED)
+        except _StoppedError:
+            fail(f"Interrupted. {_rest(done, plan)}", ExitCode.CHECK_FAILED)
         except BrokerUnavailableError as error:
-            rest = f"{done} of {len(plan.sends)} were redriven; the rest still waits: run it again."
-            fail(f"{printable(str(error))}\n{rest}", ExitCode.BROKER_UNAVAILABLE)
+            fail(f"{printable(str(error))}\n{_rest(done, plan)}", ExitCode.BROKER_UNAVAILABLE)
+
+
+def _rest(done: int, plan: Plan) -> str:
+    return f"{done} of {len(plan.sends)} were redriven; the rest still waits: run it again."
 
 
 def _report_problems(plan: Plan, *, is_refused: bool) -> None:
@@ -249,7 +269,7 @@ def _as_object(plan: Plan, *, is_sent: bool) -> dict[str, object]:
 
 def _print_table(entries: Sequence[Entry]) -> None:
     table = Table(box=None, pad_edge=False)
-    for title in ("EVENT ID", "TRANSACTION", "DESTINATION", "REASON", "ATTEMPTS", "STATUS", "AT"):
+    for title in ("EVENT ID", "SOURCE", "TRANSACTION", "DESTINATION", "REASON", "ATTEMPTS", "STATUS", "AT"):
         table.add_column(
             title, overflow="fold", justify="right" if title in {"ATTEMPTS", "STATUS"} else "left"
         )

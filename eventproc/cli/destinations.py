@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from eventproc.cli.consent import WritingCommand, require_consent, stdin_is_terminal
 from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import fact, printable
 from eventproc.cli.kafka_command import load, plain_console, print_json, quieten, run
@@ -33,6 +34,7 @@ WATCH_SECONDS: Final = 2.0
 EPILOG: Final = """\b
 Exit codes:
   0  done
+  1  there is no terminal to ask at and no --yes, or the answer was no
   2  wrong configuration or usage, or a destination that does not exist
   3  Kafka did not answer"""
 
@@ -57,7 +59,9 @@ class Cluster(Protocol):
 
 
 def destination_commands(
-    open_cluster: Callable[[Settings], Cluster], wait: Callable[[float], None] = time.sleep
+    open_cluster: Callable[[Settings], Cluster],
+    wait: Callable[[float], None] = time.sleep,
+    is_terminal: Callable[[], bool] = stdin_is_terminal,
 ) -> click.Group:
     """The command group; what it works on, and how ``--watch`` waits, is given: tests bring their own."""
 
@@ -101,14 +105,20 @@ def destination_commands(
         with contextlib.suppress(KeyboardInterrupt):  # the way out, and no failure
             _watch(lambda: run(cluster.status(chosen, workers)), wait, as_json=as_json)
 
-    @destinations.command(epilog=EPILOG)
+    @destinations.command(cls=WritingCommand, epilog=EPILOG)
     @_names
     @click.option("--reason", required=True, help="Why; shown to whoever asks.")
     @click.option("--by", help="Who; default: you, on this machine.")
     @_as_json
     @click.pass_obj
     def pause(
-        context: CliContext, *, patterns: tuple[str, ...], reason: str, by: str | None, as_json: bool
+        context: CliContext,
+        *,
+        patterns: tuple[str, ...],
+        reason: str,
+        by: str | None,
+        yes: bool,
+        as_json: bool,
     ) -> None:
         """Start no more deliveries there, on any worker, until `resume`.
 
@@ -120,6 +130,7 @@ def destination_commands(
         cluster = open_cluster(settings)
         chosen = _choose(patterns, list(build_destinations(settings)))
         before = run(cluster.paused())
+        require_consent(f"Pause {_named(chosen)}?", yes=yes, is_terminal=is_terminal)
         run(cluster.set_paused(chosen, True, by or _whoami(), reason))
         if as_json:
             print_json({"paused": chosen, "by": by or _whoami(), "reason": reason})
@@ -128,11 +139,11 @@ def destination_commands(
             was = f" (was paused {_because(before[id_])})" if id_ in before else ""
             click.echo(f"paused {printable(id_)}{was}")
 
-    @destinations.command(epilog=EPILOG)
+    @destinations.command(cls=WritingCommand, epilog=EPILOG)
     @_names
     @_as_json
     @click.pass_obj
-    def resume(context: CliContext, *, patterns: tuple[str, ...], as_json: bool) -> None:
+    def resume(context: CliContext, *, patterns: tuple[str, ...], yes: bool, as_json: bool) -> None:
         """End a pause: what waits is delivered, oldest first."""
         settings = load(context)
         cluster = open_cluster(settings)
@@ -140,6 +151,7 @@ def destination_commands(
         chosen = _choose(patterns, list(dict.fromkeys([*build_destinations(settings), *before])))
         ends = [id_ for id_ in chosen if id_ in before]
         if ends:
+            require_consent(f"Resume {_named(ends)}?", yes=yes, is_terminal=is_terminal)
             run(cluster.set_paused(ends, False, _whoami(), ""))
         if as_json:
             print_json({"resumed": ends, "not_paused": [id_ for id_ in chosen if id_ not in before]})
@@ -167,6 +179,11 @@ def _choose(patterns: Collection[str], known: Collection[DestinationId]) -> list
         return choose(patterns, known)
     except UnknownNameError as error:
         fail(printable(str(error)), ExitCode.USAGE)
+
+
+def _named(chosen: Sequence[DestinationId]) -> str:
+    more = f" and {len(chosen) - 5} more" if len(chosen) > 5 else ""
+    return printable(", ".join(chosen[:5])) + more
 
 
 def _watch(look: Callable[[], ClusterStatus], wait: Callable[[float], None], *, as_json: bool) -> None:

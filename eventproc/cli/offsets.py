@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import click
 from rich.table import Table
 
+from eventproc.cli.consent import WritingCommand, require_consent, stdin_is_terminal
 from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import fact, printable
 from eventproc.cli.kafka_command import load, plain_console, print_json, quieten, run
@@ -18,7 +18,8 @@ from settings import Settings
 EPILOG: Final = """\b
 Exit codes:
   0  done; or, with --dry-run, shown
-  1  refused: a worker is in our group, it has offsets already, or a group to take over from is not there
+  1  refused: a worker is in our group, it has offsets already, a group to take over from is not there, or
+     there is no terminal to ask at and no --yes
   2  wrong configuration or usage
   3  Kafka did not answer"""
 
@@ -37,7 +38,7 @@ class Importer(Protocol):
 
 
 def offsets_commands(
-    open_importer: Callable[[Settings], Importer], is_terminal: Callable[[], bool] = sys.stdin.isatty
+    open_importer: Callable[[Settings], Importer], is_terminal: Callable[[], bool] = stdin_is_terminal
 ) -> click.Group:
     """The group; what it works on is given, for tests bring their own."""
 
@@ -45,7 +46,7 @@ def offsets_commands(
     def offsets() -> None:
         """Set where the first worker begins to read the anchor's topic."""
 
-    @offsets.command("import", epilog=EPILOG)
+    @offsets.command("import", cls=WritingCommand, epilog=EPILOG)
     @click.option(
         "--from-group",
         "from_groups",
@@ -56,7 +57,6 @@ def offsets_commands(
     )
     @click.option("--overwrite", is_flag=True, help="Also when our group has offsets already.")
     @click.option("--dry-run", is_flag=True, help="Show what would be set, and set nothing.")
-    @click.option("--yes", is_flag=True, help="Do not ask.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON object with what was done.")
     @click.pass_obj
     def import_(  # noqa: PLR0917 - click passes them by name
@@ -79,8 +79,7 @@ def offsets_commands(
             _show(plan, settings)
         refusal = _refusal(run(importer.members()), plan, settings.topics.consumer_group, overwrite=overwrite)
         if not dry_run and refusal is None:
-            if not yes and is_terminal() and not as_json:
-                click.confirm("Set these offsets?", abort=True)
+            require_consent("Set these offsets?", yes=yes, is_terminal=is_terminal)
             run(importer.write(plan))
         is_set = not dry_run and refusal is None
         if as_json:

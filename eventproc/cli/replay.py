@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from types import FrameType
 from typing import Any, Final, Protocol
 
 import click
@@ -17,9 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from eventproc.cli.consent import WritingCommand, require_consent, stdin_is_terminal
 from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import printable
 from eventproc.cli.kafka_command import TimeParam, load, plain_console, print_json, quieten, run
+from eventproc.cli.stopping import stopped_by_signals
 from eventproc.destination_patterns import UnknownNameError, choose
 from eventproc.destinations import build_destinations
 from eventproc.destinations.client_endpoint import client_endpoints
@@ -29,13 +28,10 @@ from eventproc.replay import EventNote, MissingTopicError, ReplayPlan, ReplaySel
 from eventproc.times import from_ms, iso, to_ms
 from settings import Settings
 
-MANY_COPIES: Final = 1000
-"""A script that means to send more than this says so by ``--yes``."""
-
 EPILOG: Final = """\b
 Exit codes:
   0  done; or, with --dry-run, shown
-  1  nothing matches, refused, or not all of it was sent
+  1  nothing matches, refused, no terminal to ask at and no --yes, or not all of it was sent
   2  wrong configuration or usage, or a client or destination that does not exist
   3  Kafka did not answer"""
 
@@ -61,7 +57,7 @@ class _Asked:
     dry_run: bool
     yes: bool
     as_json: bool
-    is_terminal: bool
+    is_terminal: Callable[[], bool]
 
 
 @dataclass(slots=True)
@@ -76,11 +72,11 @@ class _Done:
 
 
 def replay_command(
-    open_source: Callable[[Settings], Source], is_terminal: Callable[[], bool] = sys.stdin.isatty
+    open_source: Callable[[Settings], Source], is_terminal: Callable[[], bool] = stdin_is_terminal
 ) -> click.Command:
     """The command; what it works on is given, for tests bring their own."""
 
-    @click.command(epilog=EPILOG)
+    @click.command(cls=WritingCommand, epilog=EPILOG)
     @click.option(
         "--transaction",
         "lanes",
@@ -98,7 +94,6 @@ def replay_command(
         "--latest-state-only", is_flag=True, help="Of each transaction, customer or quote the newest event."
     )
     @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
-    @click.option("--yes", is_flag=True, help=f"Do not ask; needed for more than {MANY_COPIES} in a script.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON object with what was done.")
     @click.pass_obj
     def replay(context: CliContext, /, **options: Any) -> None:
@@ -114,7 +109,7 @@ def replay_command(
         selection = _selection(settings, options)
         source = open_source(settings)
         asked = _Asked(
-            **{name: options[name] for name in ("dry_run", "yes", "as_json")}, is_terminal=is_terminal()
+            **{name: options[name] for name in ("dry_run", "yes", "as_json")}, is_terminal=is_terminal
         )
         plan = _plan(source, selection)
         _end(asked, plan, _send(source, plan, asked))
@@ -165,14 +160,9 @@ def _send(source: Source, plan: ReplayPlan, asked: _Asked) -> _Done:
         _print_plan(plan)
     if asked.dry_run:
         return done
-    if not asked.yes and asked.is_terminal:
-        click.confirm(f"Send {_amount(plan)} again?", abort=True, err=True)
-    elif not asked.yes and plan.copy_count > MANY_COPIES:
-        done.problem = f"{plan.copy_count} copies are more than {MANY_COPIES}: nothing was sent. Give --yes."
-        done.code = ExitCode.CHECK_FAILED
-        return done
+    require_consent(f"Send {_amount(plan)} again?", yes=asked.yes, is_terminal=asked.is_terminal)
     done.is_sent = True
-    with _bar("sending", len(plan.copies)) as update, _stopped_by_signals(done.progress):
+    with _bar("sending", len(plan.copies)) as update, stopped_by_signals(done.progress):
         try:
             asyncio.run(source.send(plan, done.at, done.progress, lambda: update(done.progress.events, None)))
         except BrokerUnavailableError as error:
@@ -184,23 +174,6 @@ def _send(source: Source, plan: ReplayPlan, asked: _Asked) -> _Done:
         done.problem = "Interrupted." if done.progress.is_stopping else gone
         done.code = ExitCode.CHECK_FAILED
     return done
-
-
-@contextmanager
-def _stopped_by_signals(progress: SendProgress) -> Iterator[None]:
-    """Ctrl-C or SIGTERM: hand over no more and wait for what is under way. The second one waits no longer."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if progress.is_stopping:
-            signal.default_int_handler(number, frame)
-        progress.is_stopping = True
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from eventproc.cli.consent import WritingCommand, require_consent
 from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import pretty, printable
 from eventproc.cli.example_plan import NotReachedError, Planned, find_client, for_endpoint, plan_examples
@@ -30,12 +30,12 @@ EPILOG: Final = """\b
 Exit codes:
   0  published, or every endpoint answered 2xx
   1  it would not reach the client, the endpoint did not take it, the topic is not there, or there is
-     nobody to ask and no --yes
+     no terminal to ask at and no --yes
   2  wrong configuration or usage
   3  Kafka did not answer"""
 
 
-@click.command(name="send-example", epilog=EPILOG)
+@click.command(name="send-example", cls=WritingCommand, epilog=EPILOG)
 @click.option(
     "--type",
     "type_",
@@ -66,7 +66,6 @@ Exit codes:
     help="The anchor's topic, for the workers; or signed and POSTed from here, past Kafka.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask; a script must give it to publish to the topic.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.pass_obj
 def send_example(
@@ -82,8 +81,7 @@ def send_example(
     if dry_run:
         _show_plan(plan, destinations, to=to, as_json=as_json)
         return
-    if not yes and to == "topic":
-        _ask(settings, plan)
+    require_consent(_question(settings, plan, to), yes=yes)
     quieten(settings)
     if to == "topic":
         _publish(settings, plan, as_json=as_json)
@@ -91,16 +89,11 @@ def send_example(
         _post(settings, plan, destinations, as_json=as_json)
 
 
-def _ask(settings: Settings, plan: Sequence[Planned]) -> None:
-    """The topic is the anchor's own: a script, which nobody can ask, says ``--yes`` beforehand."""
-    topic = settings.topics.source
-    if not sys.stdin.isatty():
-        fail(
-            f"There is no terminal to ask whether to publish to {topic}: nothing was. Give --yes.",
-            ExitCode.CHECK_FAILED,
-        )
-    where = ", ".join(dict.fromkeys(id_ for one in plan for id_ in one.destinations)) or "nobody"
-    click.confirm(f"Publish {len(plan)} to {topic}, for {printable(where)}?", abort=True, err=True)
+def _question(settings: Settings, plan: Sequence[Planned], to: str) -> str:
+    where = printable(", ".join(dict.fromkeys(id_ for one in plan for id_ in one.destinations)) or "nobody")
+    if to == "endpoint":
+        return f"POST {len(plan)} to {where}?"
+    return f"Publish {len(plan)} to {settings.topics.source}, for {where}?"
 
 
 def _plan(settings: Settings, asked: dict[str, Any], count: int, to: str) -> list[Planned]:

@@ -409,7 +409,7 @@ async def test_an_event_goes_all_the_way(
     assert told(log) == []
     for arguments in (
         ["deadletter", "list"],
-        ["destinations", "pause", "callback-api", "--reason", "a look"],
+        ["destinations", "pause", "callback-api", "--reason", "a look", "--yes"],
     ):
         done = await asyncio.to_thread(run, env, *arguments)
         assert done.exit_code == 0, done.output
@@ -435,7 +435,8 @@ async def test_a_worker_that_is_refused_ends_with_2_and_says_why(site: Site) -> 
     ],
 )
 @pytest.mark.parametrize(
-    "arguments", [["deadletter", "list"], ["destinations", "pause", "callback-api", "--reason", "a look"]]
+    "arguments",
+    [["deadletter", "list"], ["destinations", "pause", "callback-api", "--reason", "a look", "--yes"]],
 )
 def test_a_command_that_is_refused_ends_with_2_and_says_why(
     site: Site, arguments: list[str], wrong: Env, said: str

@@ -24,6 +24,7 @@ def settings_of(bootstrap: str, names: Names) -> Settings:
 def letter(number: int, value: bytes | None = None) -> Record:
     headers = {
         "event-id": b"e%d" % number,
+        "dead-letter-record": b"eventproc/0/%d" % number,
         "dead-letter-destination": DESTINATION.encode(),
         "dead-letter-lane": b"t%d" % number,
         "dead-letter-reason": b"rejected: HTTP 422",
@@ -44,13 +45,13 @@ def note(number: int, until: int) -> Record:
 @both_brokers
 async def test_the_newest_are_read_and_the_older_counted(broker: Broker, names: Names) -> None:
     topic, settings = names.topic("dead-letter"), settings_of(broker.bootstrap, names)
-    assert (await LetterWindow(settings).read(lambda _key: True)).entries == [], "no topic, no letters"
+    assert (await LetterWindow(settings).read(lambda _id: True)).entries == [], "no topic, no letters"
     await broker.create_topics({topic: 1})
     await broker.publish(topic, [letter(number) for number in range(100)])
     await broker.publish(topic, [note(99, until=99), note(3, until=3)])
 
-    everything = await LetterWindow(settings).read(lambda _key: False)
-    window = await LetterWindow(settings, records=12).read(lambda key: key.endswith(b"|e95"))
+    everything = await LetterWindow(settings).read(lambda _id: False)
+    window = await LetterWindow(settings, records=12).read(lambda one: one.offset == 95)
 
     assert [entry.event_id for entry in everything.entries] == [f"e{n}" for n in range(99) if n != 3]
     assert everything.older_records == 0
@@ -70,11 +71,11 @@ async def test_values_that_are_too_much_for_a_worker_are_refused(
     await broker.create_topics({topic: 1})
     await broker.publish(topic, [letter(number, b"x" * 300) for number in range(5)])
     with pytest.raises(TooLargeError, match="eventproc deadletter redrive"):
-        await LetterWindow(settings).read(lambda _key: True)
-    assert len((await LetterWindow(settings).read(lambda key: key.endswith(b"|e1"))).entries) == 5
+        await LetterWindow(settings).read(lambda _id: True)
+    assert len((await LetterWindow(settings).read(lambda one: one.offset == 1)).entries) == 5
 
 
 async def test_no_broker_is_said_so(names: Names) -> None:
     settings = settings_of(f"127.0.0.1:{free_port()}", names)
     with pytest.raises(BrokerUnavailableError, match=r"Kafka at 127\.0\.0\.1"):
-        await LetterWindow(settings).read(lambda _key: True)
+        await LetterWindow(settings).read(lambda _id: True)

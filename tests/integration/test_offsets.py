@@ -20,7 +20,7 @@ def event(number: int) -> Record:
 
 
 async def import_(directory: Path, env: dict[str, str], *arguments: str, code: int = 0) -> Any:
-    done = await eventproc(directory, env, "offsets", "import", "--json", *arguments, code=code)
+    done = await eventproc(directory, env, "offsets", "import", "--yes", "--json", *arguments, code=code)
     return json.loads(done.stdout)
 
 

@@ -65,7 +65,7 @@ async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lo
 
     reason = "their database moves"
     told = await eventproc(
-        tmp_path, env, "destinations", "pause", BUSINESS, "--by", "ann", "--reason", reason
+        tmp_path, env, "destinations", "pause", BUSINESS, "--by", "ann", "--reason", reason, "--yes"
     )
     assert told.stdout == "paused callback-api\n"
 
@@ -106,7 +106,7 @@ async def test_a_pause_holds_on_every_worker_and_over_restarts_and_nothing_is_lo
     assert (at_business["state"], at_business["held_by"]["what"]) == ("held_up", "pause")
     assert at_business["held_by"]["reason"] == reason
 
-    await eventproc(tmp_path, env, "destinations", "resume", "callback*")
+    await eventproc(tmp_path, env, "destinations", "resume", "callback*", "--yes")
     await business_server.wait_for(21, SOON_SECONDS)
     ids = business_server.event_ids()
     assert sorted(filter(None, ids)) == sorted(f"e{number}" for number in range(21)), "each once"

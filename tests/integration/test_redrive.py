@@ -85,6 +85,7 @@ async def test_a_dead_letter_is_listed_shown_redriven_and_gone(
     assert listed.pop("at").encode() == letter.headers["dead-letter-at"]
     assert listed == {
         "event_id": "bad",
+        "source": f"{names.source}/{letter.headers['source-partition'].decode()}/0",
         "transaction_id": "t",
         "destination": destination,
         "reason": "rejected",
@@ -130,16 +131,57 @@ async def test_a_redriven_event_that_fails_again_waits_again(
     await start_worker(env)
     await broker.publish(names.source, [event("bad", "t")])
     await letters_of(broker, names, 1)
-    await cli(env, "redrive", "--all")
+    await cli(env, "redrive", "--all", "--yes")
     await letters_of(broker, names, 3)
     (entry,) = json.loads((await cli(env, "show", "bad", "--json")).stdout)
     assert entry["redriven_before"] is not None
     business_server.respond = for_event({})
     business_server.clear()
-    await cli(env, "redrive", "--status", "422")
+    await cli(env, "redrive", "--status", "422", "--yes")
     (request,) = await business_server.wait_for(1, 20)
     assert request.headers["X-Event-Redriven"] > entry["redriven_before"]
     assert json.loads((await cli(env, "list", "--json")).stdout) == []
+
+
+async def test_records_that_share_an_event_id_are_each_redriven_once(
+    broker: Broker,
+    names: Names,
+    start_worker: StartWorker,
+    business_server: Receiver,
+    cli: Callable[..., Any],
+) -> None:
+    env = anchor_env(broker.bootstrap, business_url=business_server.url, names=names, extra=SOON)
+    business_server.respond = for_event({"same": status(422)})
+    await start_worker(env)
+    await broker.publish(names.source, [event("same", f"t{number}") for number in range(3)])
+    await letters_of(broker, names, 3)
+    listed = json.loads((await cli(env, "list", "--json")).stdout)
+    places = {
+        f"{names.source}/{partition}/{offset}"
+        for partition, offset in _places(await letters_of(broker, names, 3))
+    }
+    assert {one["source"] for one in listed} == places
+    assert len(places) == 3
+    business_server.respond = for_event({})
+    business_server.clear()
+    await cli(env, "redrive", "--all", code=1)  # no terminal, no --yes
+    assert len(await broker.read_all(names.topic("dead-letter"))) == 3
+    await cli(env, "redrive", "--source", listed[1]["source"], "--yes")
+    done = json.loads((await cli(env, "redrive", "--event-id", "same", "--yes", "--json")).stdout)
+    assert {one["source"] for one in done["sent"]} == places - {listed[1]["source"]}
+    requests = await business_server.wait_for(3, 20)
+    assert sorted(json.loads(request.body)["payload"]["transaction"]["id"] for request in requests) == [
+        "t0",
+        "t1",
+        "t2",
+    ]
+    assert json.loads((await cli(env, "list", "--json")).stdout) == []
+
+
+def _places(letters: list[Record]) -> list[tuple[int, int]]:
+    return [
+        (int(letter.headers["source-partition"]), int(letter.headers["source-offset"])) for letter in letters
+    ]
 
 
 async def test_a_held_transaction_stays_held_over_a_restart_until_its_redrive(

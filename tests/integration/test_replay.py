@@ -73,7 +73,7 @@ class Stage:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
     async def replay(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        done = await eventproc(self.directory, self.env, "replay", *arguments, "--json", code=code)
+        done = await eventproc(self.directory, self.env, "replay", *arguments, "--yes", "--json", code=code)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 

@@ -132,7 +132,7 @@ async def test_a_broker_that_is_away_exits_with_3() -> None:
 
 async def test_straight_to_the_wallet_it_is_signed_and_the_answer_shown(wallet_server: Receiver) -> None:
     env = environment(wallet_server.url)
-    result = await run(env, "--client", "lobstr", "--to", "endpoint")
+    result = await run(env, "--client", "lobstr", "--to", "endpoint", "--yes")
     assert result.exit_code == 0, result.output
     (request,) = wallet_server.requests
     assert request.verified, request.problem
@@ -143,7 +143,7 @@ async def test_straight_to_the_wallet_it_is_signed_and_the_answer_shown(wallet_s
 
 async def test_straight_to_the_wallet_a_customer_needs_no_teacher(wallet_server: Receiver) -> None:
     env = environment(wallet_server.url)
-    result = await run(env, "--client", "lobstr", "--to", "endpoint", "--type", "customer_updated")
+    result = await run(env, "--client", "lobstr", "--to", "endpoint", "--type", "customer_updated", "--yes")
     assert result.exit_code == 0, result.output
     (request,) = wallet_server.requests
     assert request.path == "/sep12"
@@ -151,7 +151,7 @@ async def test_straight_to_the_wallet_a_customer_needs_no_teacher(wallet_server:
 
 async def test_straight_to_the_business_server_it_is_authenticated(business_server: Receiver) -> None:
     env = environment(business_url=business_server.url)
-    result = await run(env, "--to", "endpoint", "--type", "quote_created", "--json")
+    result = await run(env, "--to", "endpoint", "--type", "quote_created", "--yes", "--json")
     assert result.exit_code == 0, result.output
     (request,) = business_server.requests
     assert request.verified, request.problem
@@ -168,7 +168,7 @@ async def test_an_endpoint_that_does_not_take_it_exits_with_1(
     wallet_server: Receiver, status: int, said: str
 ) -> None:
     wallet_server.respond = replies.always(replies.Answer(status, {}, b"no such \x1b[2Jtransaction"))
-    result = await run(environment(wallet_server.url), "--client", "lobstr", "--to", "endpoint")
+    result = await run(environment(wallet_server.url), "--client", "lobstr", "--to", "endpoint", "--yes")
     assert result.exit_code == 1
     assert f"{said}" in result.stdout
     assert f"HTTP {status}" in result.stdout
@@ -177,7 +177,7 @@ async def test_an_endpoint_that_does_not_take_it_exits_with_1(
 
 async def test_an_endpoint_that_is_away_exits_with_1() -> None:
     result = await run(
-        environment(f"http://{LOOPBACK}:{free_port()}"), "--client", "lobstr", "--to", "endpoint"
+        environment(f"http://{LOOPBACK}:{free_port()}"), "--client", "lobstr", "--to", "endpoint", "--yes"
     )
     assert result.exit_code == 1
     assert "failed: connect" in result.stdout

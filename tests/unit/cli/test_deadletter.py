@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -15,9 +16,11 @@ from eventproc.cli.context import CliContext
 from eventproc.cli.dead_letter_text import pretty, printable
 from eventproc.cli.deadletter import deadletter_commands
 from eventproc.cli.main import main
+from eventproc.dead_letters import LetterId
 from eventproc.errors import BrokerUnavailableError
 from eventproc.identifiers import DestinationId, EventId, LaneKey
-from eventproc.redrive import Entry, Plan
+from eventproc.letter_fold import TopicPlace
+from eventproc.redrive import Entry, LetterEnd, Plan, StalePlanError
 
 ENV = {
     "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true",
@@ -41,6 +44,8 @@ A = Entry(
     redriven=None,
     value=b'{"id":"a","amount":1.10,"big":123456789012345678901234567890}',
     headers=[("event-id", b"a")],
+    id=LetterId(BUSINESS, "TRANSACTION", 0, 17, 1_795_500_000_000),
+    ends=(LetterEnd(b"callback-api|a", TopicPlace(0, 3)),),
 )
 B = replace(A, offset=4, event_id=EventId("b"), reason="held-behind-dead-letter", attempts=0, status=None)
 C = replace(A, offset=5, event_id=EventId("c"), lane=LaneKey("t2"))
@@ -53,6 +58,8 @@ class FakeTopic:
     entries: list[Entry] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     fails_after: int | None = None
+    fails_by: Exception = field(default_factory=lambda: BrokerUnavailableError("Kafka at k:9092: gone"))
+    interrupted_after: int | None = None
     is_away: bool = False
 
     async def read_waiting(self) -> list[Entry]:
@@ -63,8 +70,10 @@ class FakeTopic:
     async def send(self, plan: Plan, on_progress: Callable[[int], None]) -> None:
         for number, send in enumerate(plan.sends, 1):
             if self.fails_after == len(self.sent):
-                raise BrokerUnavailableError("Kafka at k:9092: gone")
+                raise self.fails_by
             self.sent.append(str(send.entry.event_id))
+            if self.interrupted_after == len(self.sent):
+                signal.raise_signal(signal.SIGTERM)
             on_progress(number)
 
 
@@ -94,9 +103,18 @@ def test_list_is_a_table_with_a_line_for_each() -> None:
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
     assert lines == [
-        ["EVENT", "ID", "TRANSACTION", "DESTINATION", "REASON", "ATTEMPTS", "STATUS", "AT"],
-        ["a", "t1", "callback-api", "rejected", "10", "422", "2026-11-24T10:00:00.000Z"],
-        ["b", "t1", "callback-api", "held-behind-dead-letter", "0", "-", "2026-11-24T10:00:00.000Z"],
+        ["EVENT", "ID", "SOURCE", "TRANSACTION", "DESTINATION", "REASON", "ATTEMPTS", "STATUS", "AT"],
+        ["a", "TRANSACTION/0/17", "t1", "callback-api", "rejected", "10", "422", "2026-11-24T10:00:00.000Z"],
+        [
+            "b",
+            "TRANSACTION/0/17",
+            "t1",
+            "callback-api",
+            "held-behind-dead-letter",
+            "0",
+            "-",
+            "2026-11-24T10:00:00.000Z",
+        ],
         ["2", "dead", "letters"],
     ]
 
@@ -106,6 +124,7 @@ def test_list_as_json_has_the_same_for_programs() -> None:
 
     assert json.loads(result.stdout)[0] == {
         "event_id": "a",
+        "source": "TRANSACTION/0/17",
         "transaction_id": "t1",
         "destination": "callback-api",
         "reason": "rejected",
@@ -122,6 +141,8 @@ def test_list_as_json_has_the_same_for_programs() -> None:
         (["--event-id", "a", "--event-id", "c"], ["a", "c"]),
         (["--transaction-id", "t2"], ["c"]),
         (["--destination", "client.gone"], ["g"]),
+        (["--source", "TRANSACTION/0/17", "--event-id", "a"], ["a"]),
+        (["--source", "TRANSACTION/0/1"], []),
         (["--since", "2026-11-24T10:00:00Z"], ["a", "b", "c", "g"]),
         (["--since", "2026-11-24T10:00:01"], []),
         (["--until", "2026-11-24"], []),
@@ -272,6 +293,26 @@ def test_a_broker_that_goes_away_in_the_middle_tells_how_far_it_came() -> None:
 
     assert result.exit_code == 3
     assert "2 of 3 were redriven" in result.stderr
+
+
+def test_a_signal_ends_it_between_two_rounds_and_the_rest_still_waits() -> None:
+    topic = FakeTopic([A, B, C], interrupted_after=2)
+
+    result = run(topic, "redrive", "--all", "--yes")
+
+    assert (result.exit_code, topic.sent) == (1, ["a", "b"])
+    assert "2 of 3 were redriven; the rest still waits" in result.stderr
+    at_the_end = run(FakeTopic([A, B], interrupted_after=2), "redrive", "--all", "--yes")
+    assert at_the_end.exit_code == 0, "nothing is left to stop"
+
+
+def test_what_was_redriven_by_another_command_meanwhile_is_not_sent() -> None:
+    stale = StalePlanError("2 of 3 dead letters were redriven meanwhile")
+    result = run(FakeTopic([A, B, C], fails_after=0, fails_by=stale), "redrive", "--all", "--yes")
+
+    assert result.exit_code == 1
+    assert "2 of 3 dead letters were redriven meanwhile" in result.stderr
+    assert result.stdout == "" or "redriven, marked" not in result.stdout
 
 
 def test_a_wrong_configuration_exits_with_2() -> None:

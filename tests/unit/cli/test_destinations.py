@@ -63,7 +63,9 @@ class FakeCluster:
 
 
 def run(cluster: FakeCluster, *arguments: str, looks: int = 1) -> Result:
-    """One command; ``--watch`` ends by Ctrl-C after so many looks."""
+    """One command, with ``--yes`` where it has that; ``--watch`` ends by Ctrl-C after so many looks."""
+    if arguments[0] in {"pause", "resume"}:
+        arguments = (*arguments, "--yes")
 
     def wait(_seconds: float) -> None:
         if len(cluster.asked) >= looks:
@@ -95,8 +97,8 @@ def test_the_options_of_each_command_are_what_scripts_rely_on() -> None:
     }
     assert options == {
         "status": ["--json", "--watch", "--worker"],
-        "pause": ["--by", "--json", "--reason"],
-        "resume": ["--json"],
+        "pause": ["--by", "--json", "--reason", "--yes"],
+        "resume": ["--json", "--yes"],
     }
 
 

@@ -64,7 +64,7 @@ def test_the_command_is_part_of_the_command_line() -> None:
 
 def test_it_shows_where_it_begins_and_what_comes_twice_and_sets_it() -> None:
     importer = FakeImporter()
-    result = run(importer, "--from-group", "a", "--from-group", "b")
+    result = run(importer, "--from-group", "a", "--from-group", "b", "--yes")
 
     assert result.exit_code == 0, result.output
     assert importer.asked == [("a", "b")]
@@ -122,7 +122,7 @@ def test_offsets_that_are_there_are_overwritten_when_that_is_said() -> None:
 
 
 def test_json_says_whether_it_was_set() -> None:
-    told = json.loads(run(FakeImporter(), "--json").stdout)
+    told = json.loads(run(FakeImporter(), "--json", "--yes").stdout)
     assert told == {
         "topic": "TRANSACTION",
         "group": "eventproc",
