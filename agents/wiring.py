@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,13 +22,14 @@ from agents.router import Router, RouterTopics
 from agents.sink import feed
 from eventproc.delivery.aiokafka_internals import give_up_silent_brokers
 from eventproc.delivery.assignor import Assignor
+from eventproc.delivery.backlog import PartitionTap
 from eventproc.delivery.clock import LoopClock
 from eventproc.delivery.control import Control
 from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.descriptors import raise_descriptor_limit
 from eventproc.delivery.engine import Engine, EngineParts
-from eventproc.delivery.faust_internals import BatchSchema, PartitionTap, Transport
+from eventproc.delivery.faust_internals import BatchSchema, Transport
 from eventproc.delivery.faust_subscription import AgentTopics, App
 from eventproc.delivery.faust_worker import Worker
 from eventproc.delivery.garbage import settle
@@ -36,7 +38,9 @@ from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.history import History
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.journal_writer import JournalWriter
+from eventproc.delivery.kafka_access import ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
+from eventproc.delivery.kafka_watch import KafkaWatch
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.left_behind import warn_of_left_behind
 from eventproc.delivery.partitions import Partition
@@ -89,6 +93,7 @@ class Parts:
     directory: CustomerDirectory
     control: Control
     watch: ProgressWatch
+    kafka: KafkaWatch
     journal: JournalWriter | None
     history: History
     reloader: Reloader
@@ -107,6 +112,10 @@ class EventprocApp(App):
             return lambda _partition: None
         consumer, assigned = self._consumer, self._consumer.assignment()
         return lambda partition: consumer.highwater(partition) if partition in assigned else None
+
+    def answered_at(self) -> float | None:
+        """When a broker last answered a fetch of this worker, by ``time.monotonic``; None: never."""
+        return None if self._consumer is None else self._consumer.answered_at()
 
     def readable_end(self) -> Callable[[Partition], int | None]:
         """Up to where an assigned partition can be read; before its end while a transaction is open."""
@@ -165,22 +174,17 @@ def create_app(settings: Settings) -> EventprocApp:
     _add_agent(app, ledger, "router", {settings.topics.source: router})
     read = _add_agent(app, ledger, "sinks", {one.destination.topic: one for one in engines.values()})
 
-    watch = ProgressWatch(
-        partial(_pulses, app, router, engines),
-        lambda: app.rebalancing,
-        settings.delivery.stuck_after_seconds,
-    )
+    kafka, watch = _watches(app, settings, router, engines)
     control = Control(settings, engines)
     history = History(engines.values)
     live = LiveConfiguration(app, make_engine, make_sender, producer, limits, read)
     configuration = Configuration(settings, destinations)
     reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
-    app.parts = Parts(
-        settings, router, engines, ledger, directory, control, watch, writer, history, reloader, troubles
-    )
+    services = (directory, control, watch, kafka, writer, history, reloader, troubles)
+    app.parts = Parts(settings, router, engines, ledger, *services)
     optional = [service for service in (held, writer, tracing) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
-    app.foundation = (producer, directory, *optional, control, router, watch, history, reloader, keys)
+    app.foundation = (producer, directory, *optional, control, router, kafka, watch, history, reloader, keys)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)
     return app
@@ -331,15 +335,22 @@ async def _ask_anchor(settings: Settings, at: datetime) -> list[str]:
     return [check.what for check in checks if check.state is State.PROBLEM]
 
 
+def _watches(
+    app: EventprocApp, settings: Settings, router: Router, engines: dict[DestinationId, Engine]
+) -> tuple[KafkaWatch, ProgressWatch]:
+    kafka = KafkaWatch(app.answered_at, partial(ask_for_access, settings), time.monotonic, time.time)
+    pulses = partial(_pulses, app, router, engines)
+    limit_seconds = settings.delivery.stuck_after_seconds
+    return kafka, ProgressWatch(pulses, lambda: app.rebalancing, kafka, limit_seconds)
+
+
 def _pulses(app: EventprocApp, router: Router, engines: dict[DestinationId, Engine]) -> Iterator[Pulse]:
     """Everything in a worker that has to get on."""
-    end = app.readable_end()
     yield Pulse("router", sum(p.watermark or 0 for p in router.partitions.values()), router.outstanding > 0)
-    yield reading_pulse("source", router.partitions, end, is_paused=router.is_holding_back)
-    for engine in engines.values():
-        yield engine_pulse(engine)
-        name = engine.destination.id
-        yield reading_pulse(name, engine.partitions, end, is_paused=engine.is_holding_back)
+    flowing = [] if router.is_holding_back else [router.partitions]
+    flowing += [engine.partitions for engine in engines.values() if not engine.is_holding_back]
+    yield reading_pulse(flowing, app.readable_end())
+    yield from map(engine_pulse, engines.values())
 
 
 def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:

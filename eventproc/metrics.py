@@ -50,6 +50,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_expired_total": "How many records of a topic did Kafka delete before they were done?",
     "eventproc_ready": "Does this worker take part in the work? 1: yes, as /health/ready says.",
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
+    "eventproc_kafka_unreachable_seconds": "For how long has this worker not reached Kafka? 0: it does.",
     "eventproc_config_generation": "How many configurations has this worker had in force? 1: its first.",
     "eventproc_reload_failed": "Was the last change of configuration not taken over? 1: see reload.refused.",
     "eventproc_topic_not_writable_seconds": "For how long has a topic not taken records? No row: it does.",
@@ -81,6 +82,7 @@ class Sources:
     config_generation: Callable[[], int] = lambda: 1
     reload_failed: Callable[[], bool] = lambda: False
     topic_troubles: Callable[[], Mapping[str, TopicTrouble]] = dict
+    kafka_unreachable_seconds: Callable[[], float] = lambda: 0.0
     expired: Callable[[], Mapping[str, int]] = dict
 
 
@@ -118,6 +120,7 @@ class EventprocCollector(Collector):
         for name, value in (
             ("eventproc_ready", sources.is_ready()),
             ("eventproc_stuck_seconds", sources.stuck_seconds()),
+            ("eventproc_kafka_unreachable_seconds", sources.kafka_unreachable_seconds()),
             ("eventproc_config_generation", sources.config_generation()),
             ("eventproc_reload_failed", sources.reload_failed()),
         ):

@@ -69,6 +69,8 @@ async def in_slices(pieces: Iterable[str], clock: Callable[[], float]) -> bytes:
 
 def not_ready(app: Any) -> list[str]:
     """Why the worker does not take part in the work; empty when it does."""
+    if (outage := app.parts.kafka.outage) is not None:
+        return [str(outage)]  # what else does not get on waits for Kafka
     problems = []
     if app.rebalancing:
         problems.append("rebalancing")
@@ -105,6 +107,7 @@ def _sources(app: Any) -> Sources:
         config_generation=lambda: parts.reloader.generation,
         reload_failed=lambda: parts.reloader.is_failed,
         topic_troubles=lambda: parts.troubles.current,
+        kafka_unreachable_seconds=lambda: parts.kafka.unreachable_seconds,
         expired=lambda: {
             parts.settings.topics.source: parts.router.partitions.expired,
             **{one.destination.topic: one.partitions.expired for one in parts.engines.values()},

@@ -11,6 +11,7 @@ from agents.pages.desk import version
 from agents.pages.health import not_ready
 from agents.pages.numbers import Condition, describe
 from agents.pages.view import REFRESH_SECONDS, Page
+from eventproc.delivery.kafka_watch import Outage
 from eventproc.delivery.watchdog import lag
 from eventproc.ownership import ClientMatch
 from eventproc.times import from_ms, iso
@@ -59,10 +60,17 @@ def _worker(app: Any, now: float) -> dict[str, Any]:
         "uptime_seconds": max(0.0, round(now - desk.started_at, 1)),
         "rebalancing": app.rebalancing,
         "not_ready": not_ready(app),
+        "kafka_outage": _outage(parts.kafka.outage),
         "source_partitions": sorted(partition for _, partition in parts.router.partitions),
         "destination_topics": len(topics),
         "destination_partitions": sum(len(partitions) for partitions in topics),
     }
+
+
+def _outage(outage: Outage | None) -> dict[str, str] | None:
+    return (
+        None if outage is None else {"since": iso(from_ms(int(outage.since * 1000))), "cause": outage.cause}
+    )
 
 
 def _last_minute(parts: Any) -> dict[str, Any]:

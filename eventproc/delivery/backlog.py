@@ -74,3 +74,23 @@ class Backlog:
         if self.is_holding_back:
             self.is_holding_back = False
             self._flow.resume(self._partitions)
+
+
+class PartitionTap:
+    """Partitions that are not fetched from at present. Written by the loop, read by the consumer's thread."""
+
+    def __init__(self) -> None:
+        self._paused: frozenset[Partition] = frozenset()
+
+    @property
+    def paused(self) -> frozenset[Partition]:
+        """The paused partitions, an immutable set that another thread may keep."""
+        return self._paused
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Fetch no more from these; what was fetched already still arrives."""
+        self._paused |= frozenset(partitions)
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Fetch from these again, within ``PAUSED_POLL_SECONDS``."""
+        self._paused -= frozenset(partitions)

@@ -67,6 +67,7 @@ from faust.types import TP, ConsumerMessage, Message
 from mode import Service
 
 from eventproc.delivery.aiokafka_internals import end_fetches, leave_group
+from eventproc.delivery.backlog import PartitionTap
 from eventproc.delivery.faust_subscription import Conductor
 from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.fetch_plan import in_sessions
@@ -82,26 +83,6 @@ log = structlog.stdlib.get_logger("eventproc.delivery")
 
 COMMIT_SECONDS: Final = 5.0
 PAUSED_POLL_SECONDS: Final = 0.1
-
-
-class PartitionTap:
-    """Partitions that are not fetched from at present. Written by the loop, read by the consumer's thread."""
-
-    def __init__(self) -> None:
-        self._paused: frozenset[Partition] = frozenset()
-
-    @property
-    def paused(self) -> frozenset[Partition]:
-        """The paused partitions, an immutable set that another thread may keep."""
-        return self._paused
-
-    def pause(self, partitions: Iterable[Partition]) -> None:
-        """Fetch no more from these; what was fetched already still arrives."""
-        self._paused |= frozenset(partitions)
-
-    def resume(self, partitions: Iterable[Partition]) -> None:
-        """Fetch from these again, within ``PAUSED_POLL_SECONDS``."""
-        self._paused -= frozenset(partitions)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -295,6 +276,11 @@ class Consumer(driver.Consumer):
         """Seek to the committed offsets and hand the assignment to the ledger."""
         await super().perform_seek()
         self.ledger.assigned(self.positions, self.app.consumer_generation_id)
+
+    def answered_at(self) -> float | None:
+        """When a broker last answered a fetch, by ``time.monotonic``; None: never."""
+        fetcher = self._thread._consumer and self._thread._consumer._fetcher  # noqa: SLF001 - nowhere else
+        return getattr(fetcher and fetcher._client, "answered_at", None)  # noqa: SLF001 - see fetch_plan.py
 
     def readable_end(self, tp: TP) -> int | None:
         """Up to where this assigned partition could be read at the last fetch; None before the first."""

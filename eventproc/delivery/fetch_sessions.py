@@ -12,6 +12,7 @@ tests/integration/test_fetch_sessions.py.
 from __future__ import annotations
 
 import random
+import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
@@ -134,6 +135,8 @@ class FetchSessions:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._sessions: dict[int, FetchSession] = {}
+        self.answered_at: float | None = None
+        """When a broker last answered a fetch, by ``time.monotonic``."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -158,6 +161,9 @@ class FetchSessions:
         if not isinstance(request, SessionFetch):
             if isinstance(request, FetchRequest):  # aiokafka's own, which names everything
                 self.session_of(node_id).restart()
+                response = await self._client.send(node_id, request, **options)
+                self.answered_at = time.monotonic()
+                return response
             return await self._client.send(node_id, request, **options)
         session = request.session
         response = await self._fetch(node_id, request, options)
@@ -175,10 +181,12 @@ class FetchSessions:
 
     async def _fetch(self, node_id: int, request: SessionFetch, options: dict[str, Any]) -> Any:
         try:
-            return await self._client.send(node_id, request, **options)
+            response = await self._client.send(node_id, request, **options)
         except BaseException:
             request.session.restart()  # whether the broker has taken it is not known
             raise
+        self.answered_at = time.monotonic()
+        return response
 
 
 def _by_topic(entries: Mapping[TopicPartition, Any]) -> list[tuple[str, list[Any]]]:

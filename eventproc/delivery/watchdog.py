@@ -3,13 +3,16 @@
 Stuck: there is lag, or there are records in hand, and neither a read nor a delivery nor an attempt happens
 for a while, although no breaker is open, no operator has paused, and nothing merely waits for its next try.
 Such a worker reports itself not ready and leaves, for its supervisor to start anew.
+
+Time counts only while Kafka is reachable, and between two looks at most twice the interval: a machine that
+was suspended, or is too slow for its work, gave the worker no chance to get on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from mode import Service
@@ -39,6 +42,18 @@ class Pulse:
     should_move: bool
 
 
+class KafkaView(Protocol):
+    """What the watch has to know of Kafka."""
+
+    @property
+    def outage(self) -> object | None:
+        """Why it is unreachable, None when it is not."""
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether there is evidence that it is reachable at this moment."""
+
+
 class ProgressWatch(Service):
     """Looks every few seconds; ``stuck_seconds`` is zero while all is well."""
 
@@ -46,12 +61,17 @@ class ProgressWatch(Service):
         self,
         pulses: Callable[[], Iterable[Pulse]],
         is_rebalancing: Callable[[], bool],
+        kafka: KafkaView,
         limit_seconds: float,
         **kwargs: Any,
     ) -> None:
         self._pulses = pulses
         self._is_rebalancing = is_rebalancing
+        self._kafka = kafka
         self._limit_seconds = limit_seconds
+        self._interval = min(LOOK_SECONDS, limit_seconds / 10)
+        self._looked_at: float | None = None
+        self._counted = 0.0
         self._last: dict[str, tuple[int, float]] = {}
         self.stuck_seconds = 0.0
         self.stuck_at = ""
@@ -65,7 +85,7 @@ class ProgressWatch(Service):
     @Service.task
     async def _look(self) -> None:
         while not self.should_stop:
-            await self.sleep(min(LOOK_SECONDS, self._limit_seconds / 10))
+            await self.sleep(self._interval)
             self.look(self.loop.time())
             if self.stuck_seconds > self._limit_seconds:
                 log.critical("worker.stuck", at=self.stuck_at, seconds=round(self.stuck_seconds))
@@ -74,17 +94,21 @@ class ProgressWatch(Service):
 
     def look(self, now: float) -> None:
         """Compare with the last look; ``now`` in seconds of any clock that only grows."""
+        elapsed = 0.0 if self._looked_at is None else now - self._looked_at
+        self._looked_at = now
         self.stuck_seconds, self.stuck_at = 0.0, ""
-        if self._is_rebalancing():
+        if self._is_rebalancing() or self._kafka.outage is not None:
             self._last.clear()
             return
+        if self._kafka.is_reachable:
+            self._counted += min(elapsed, self._interval * 2)
         for pulse in self._pulses():
-            before, since = self._last.get(pulse.name, (pulse.done, now))
+            before, since = self._last.get(pulse.name, (pulse.done, self._counted))
             if not pulse.should_move or pulse.done != before:
-                since = now
+                since = self._counted
             self._last[pulse.name] = (pulse.done, since)
-            if now - since > self.stuck_seconds:
-                self.stuck_seconds, self.stuck_at = now - since, pulse.name
+            if self._counted - since > self.stuck_seconds:
+                self.stuck_seconds, self.stuck_at = self._counted - since, pulse.name
 
 
 def lag(partitions: Mapping[Partition, PartitionProgress], highwater: Callable[[Any], int | None]) -> int:
@@ -98,20 +122,21 @@ def lag(partitions: Mapping[Partition, PartitionProgress], highwater: Callable[[
 
 
 def reading_pulse(
-    name: str,
-    partitions: Mapping[Partition, PartitionProgress],
-    readable_end: Callable[[Any], int | None],
-    *,
-    is_paused: bool,
+    flowing: Iterable[Mapping[Partition, PartitionProgress]], readable_end: Callable[[Any], int | None]
 ) -> Pulse:
-    """Whether a topic's records arrive: there are some beyond what was read, and nobody has shut the tap."""
-    unread = sum(
-        1
-        for partition, progress in partitions.items()
-        if progress.next_offset is not None and (readable_end(partition) or 0) > progress.next_offset
-    )
-    done = sum(progress.next_offset or 0 for progress in partitions.values())
-    return Pulse(f"reading {name}", done, unread > 0 and not is_paused)
+    """Whether records arrive: there are some beyond what was read, of partitions whose tap no one has shut.
+
+    One pulse for all, because one consumer reads all: with a thousand partitions on a slow machine one of
+    them waits for long while others are read.
+    """
+    done, unread = 0, False
+    for partitions in flowing:
+        for partition, progress in partitions.items():
+            position = progress.next_offset
+            if position is not None:
+                done += position
+                unread = unread or (readable_end(partition) or 0) > position
+    return Pulse("reading", done, unread)
 
 
 def engine_pulse(engine: Engine) -> Pulse:

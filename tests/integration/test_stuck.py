@@ -6,13 +6,14 @@ import asyncio
 import json
 
 import aiohttp
+import pytest
 
 from tests.conftest import StartWorker
 from tests.servers.anchor_env import Names, anchor_env
-from tests.servers.kafka import Broker
+from tests.servers.kafka import ApacheKafka, Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver
-from tests.servers.replies import Hang, always
+from tests.servers.replies import Answer, Hang, always
 
 EVENT = {"type": "transaction_created", "id": "e", "transaction": {"id": "t"}}
 
@@ -44,6 +45,33 @@ async def test_an_outage_is_not_taken_for_a_stuck_worker(
     assert worker.is_running
     await business_server.accept()
     await business_server.wait_for(1, 60)
+
+
+@pytest.mark.timeout(300)
+async def test_an_unreachable_kafka_is_the_one_reason_and_no_worker_ends_for_it(
+    own_apache_kafka: ApacheKafka, names: Names, start_worker: StartWorker, business_server: Receiver
+) -> None:
+    """An event that waits for its receiver is what was named as the cause before."""
+    business_server.respond = always(Hang())
+    extra = {"DELIVERY_STUCK_AFTER_SECONDS": "6", "DELIVERY_REQUEST_TIMEOUT_SECONDS": "600"}
+    env = anchor_env(own_apache_kafka.bootstrap, business_url=business_server.url, names=names, extra=extra)
+    await own_apache_kafka.create_topics({names.source: 1})
+    worker = await start_worker(env)
+    own_apache_kafka.kill()
+    problems = json.loads(await asyncio.wait_for(_until_not_ready(worker.url), 60))["problems"]
+    assert len(problems) == 1
+    assert problems[0].startswith("Kafka is unreachable since ")
+    assert own_apache_kafka.bootstrap in problems[0]
+    async with aiohttp.ClientSession() as session, session.get(f"{worker.url}/metrics") as page:
+        assert "eventproc_kafka_unreachable_seconds 0.0" not in await page.text()
+    business_server.respond = always(Answer())
+    own_apache_kafka.start()
+    await worker.wait_ready()
+    await own_apache_kafka.publish(names.source, [Record(json.dumps(EVENT).encode(), key=b"e")])
+    await business_server.wait_for(1, 60)
+    log = worker.log_text()
+    assert (log.count("kafka.unreachable"), log.count("kafka.reachable")) == (1, 1)
+    assert "worker.stuck" not in log
 
 
 async def _until_not_ready(url: str) -> str:

@@ -46,6 +46,7 @@ NAMES = {
     "eventproc_expired_total",
     "eventproc_ready",
     "eventproc_stuck_seconds",
+    "eventproc_kafka_unreachable_seconds",
     "eventproc_config_generation",
     "eventproc_reload_failed",
     "eventproc_topic_not_writable_seconds",

@@ -17,7 +17,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from eventproc.delivery import faust_internals
-from eventproc.delivery.faust_internals import Consumer, ConsumerThread, PartitionTap
+from eventproc.delivery.backlog import PartitionTap
+from eventproc.delivery.faust_internals import Consumer, ConsumerThread
 from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.read_positions import ReadPositions
 from eventproc.identifiers import Offset

@@ -19,13 +19,23 @@ from tests.unit.delivery.test_engine import PARTITION, World
 class Scene:
     pulse: Pulse = field(default_factory=lambda: Pulse("sink", 0, should_move=True))
     rebalancing: bool = False
+    outage: object | None = None
+    is_reachable: bool = True
+    now: float = 0.0
     watch: ProgressWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        self.watch = ProgressWatch(lambda: [self.pulse], lambda: self.rebalancing, 10)
+        self.watch = ProgressWatch(lambda: [self.pulse], lambda: self.rebalancing, self, 10)
 
     def look(self, now: float, pulse: Pulse | None = None) -> float:
-        self.pulse = pulse or self.pulse
+        """Every second up to ``now``, as the worker does; the last look finds ``pulse``."""
+        while self.now < now - 1:
+            self.now += 1
+            self.watch.look(self.now)
+        return self.look_once(now, pulse)
+
+    def look_once(self, now: float, pulse: Pulse | None = None) -> float:
+        self.pulse, self.now = pulse or self.pulse, now
         self.watch.look(now)
         return self.watch.stuck_seconds
 
@@ -59,9 +69,57 @@ def test_a_rebalance_is_no_standstill() -> None:
     assert scene.look(101) == 0
 
 
+def test_an_unreachable_kafka_is_no_standstill_and_the_count_begins_behind_it() -> None:
+    scene = Scene()
+    scene.look(0)
+    assert scene.look(9) == 9
+    scene.outage = "Kafka is unreachable"
+    assert scene.look(500) == 0
+    assert scene.watch.stuck_at == "", "nothing else is named meanwhile"
+    scene.outage = None
+    assert scene.look(501) == 0
+    assert scene.look(510) == 9
+
+
+def test_time_without_evidence_that_kafka_is_reachable_does_not_count() -> None:
+    scene = Scene()
+    scene.look(0)
+    scene.look(4)
+    scene.is_reachable = False
+    assert scene.look(100) == 4
+    scene.is_reachable = True
+    assert scene.look(101) == 5
+
+
+def test_a_suspended_machine_is_no_standstill() -> None:
+    scene = Scene()
+    scene.look(0)
+    assert scene.look_once(3600) == 2, "the worker had one turn since"
+    assert not scene.watch.is_suspicious
+
+
+@pytest.mark.parametrize("seconds_between_looks", [1, 7, 60])
+def test_a_slow_machine_ends_no_worker_that_gets_on(seconds_between_looks: int) -> None:
+    """1,000 partitions of which each turn reads one; a destination gets its next turn after 1,000 looks."""
+    partitions = {("t", number): PartitionProgress(0) for number in range(1000)}
+    now = 0.0
+    watch = ProgressWatch(
+        lambda: [reading_pulse([partitions], dict.fromkeys(partitions, 5).get)], lambda: False, Scene(), 10
+    )
+    for number in range(1000):
+        now += seconds_between_looks
+        partitions["t", number].offer(0, None)
+        watch.look(now)
+        assert watch.stuck_seconds == 0
+    for _ in range(11):
+        now += 1
+        watch.look(now)
+    assert watch.stuck_seconds > 10, "and one that does not is still found"
+
+
 async def test_a_stuck_worker_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "LOOK_SECONDS", 0.01)
-    watch = ProgressWatch(lambda: [Pulse("sink", 0, should_move=True)], lambda: False, 0.05)
+    watch = ProgressWatch(lambda: [Pulse("sink", 0, should_move=True)], lambda: False, Scene(), 0.05)
     await watch.start()
     await asyncio.wait_for(watch._crashed.wait(), 5)
     assert isinstance(watch.crash_reason, StuckError)
@@ -92,11 +150,11 @@ async def test_an_engine_in_an_outage_waits_for_good_reason() -> None:
 def test_unread_records_ought_to_arrive_unless_the_tap_is_shut() -> None:
     progress = PartitionProgress(5)
     ends = {PARTITION: 9}
-    assert reading_pulse("x", {PARTITION: progress}, ends.get, is_paused=False).should_move
-    assert not reading_pulse("x", {PARTITION: progress}, ends.get, is_paused=True).should_move
+    assert reading_pulse([{PARTITION: progress}], ends.get).should_move
+    assert not reading_pulse([], ends.get).should_move
     for offset in range(5, 9):
         progress.offer(offset, None)
-    assert not reading_pulse("x", {PARTITION: progress}, ends.get, is_paused=False).should_move
+    assert not reading_pulse([{PARTITION: progress}], ends.get).should_move
     assert lag({PARTITION: progress}, ends.get) == 4
     progress.done(5)
     assert lag({PARTITION: progress}, ends.get) == 3
