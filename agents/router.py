@@ -8,6 +8,7 @@ internal partition in order; the sinks' replay filter is built on that.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -21,8 +22,9 @@ from eventproc.customer_index import CustomerIndex
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers, letter_id
 from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.customer_directory import CustomerDirectory
-from eventproc.delivery.inbound import InboundRecord
+from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
+from eventproc.delivery.outlets import Copy, Outlets
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.read_positions import Step
@@ -39,6 +41,7 @@ from eventproc.records import (
     Headers,
     Source,
     internal_headers,
+    read_origin,
 )
 from eventproc.routing import Route, RoutingTable
 from eventproc.watermark import CommitPoint
@@ -105,7 +108,8 @@ class Router(Service):
         self._directory = directory
         self._limits = limits
         self._troubles = troubles
-        self._ordered = frozenset(topics.by_destination.values())
+        self._outlets = Outlets(producer, troubles, time.monotonic)
+        self._destination_of = {topic: id_ for id_, topic in topics.by_destination.items()}
         self._journal = journal
         self._tracer = tracer
         self._partitions = AssignedPartitions()
@@ -117,6 +121,10 @@ class Router(Service):
         self._outstanding = 0
         self._draining = False
         super().__init__(**kwargs)
+
+    def on_init_dependencies(self) -> Iterable[Any]:
+        """The outlets start and stop with this."""
+        return [self._outlets]
 
     # -- what the consumer calls -------------------------------------------------------------------
 
@@ -160,12 +168,13 @@ class Router(Service):
         self._backlog.open()
         self._partitions.clear()
         self._clear_queue()
+        self._outlets.forget()
 
     def use(self, table: RoutingTable, by_destination: dict[DestinationId, str]) -> None:
         """Route by this table from the next event on; ``by_destination`` has each destination's topic."""
         self._table = table
         self._topics = replace(self._topics, by_destination=by_destination)
-        self._ordered = frozenset(by_destination.values())
+        self._destination_of = {topic: id_ for id_, topic in by_destination.items()}
 
     @property
     def is_holding_back(self) -> bool:
@@ -201,17 +210,42 @@ class Router(Service):
             self._done(pending)
             return
         self._idle.clear()
-        acknowledged = partial(self._acknowledged, pending)
         for topic, key, value, headers in copies:
-            if topic not in self._ordered:
+            destination = self._destination_of.get(topic)
+            if destination is None or key is None:
                 self.add_future(self._write_beside(pending, topic, key, value, headers))
                 continue
+            job = Job(record._replace(key=key, headers=headers), read_origin(headers))
+            copy = Copy(
+                key,
+                value,
+                headers,
+                partial(self._acknowledge, pending),
+                partial(self._set_aside, destination, job),
+            )
             try:
-                future = await self._producer.send(topic, key, value, headers)
-            except Exception as error:  # noqa: BLE001 - the same refusal can come here first, see ``BatchWatch``
+                await self._outlets.of(topic).offer(copy)
+            except Exception as error:  # noqa: BLE001 - a fault of ours: going on would leave a gap
                 self._end_at_failure(pending, error)
                 return
-            future.add_done_callback(acknowledged)
+
+    async def _set_aside(self, destination: DestinationId, job: Job, detail: str) -> None:
+        """Write the dead letter of a copy that its destination's topic refuses."""
+        letter = DeadLetter(destination, job.lane, DeadLetterReason.TOPIC_REFUSED, 0, detail, None, b"")
+        headers = dead_letter_headers(letter, job.record.headers, iso_timestamp(time.time_ns() // 1_000_000))
+        key = letter_id(destination, headers, (*job.record.partition, job.record.offset)).key
+        topic = self._topics.dead_letter
+        write = partial(self._producer.send_and_wait, topic, key, job.record.value, headers)
+        await self._troubles.until_written(topic, write)
+        self._journal.dead_lettered(letter, job)
+        log.warning(
+            "dead_letter.written",
+            destination=destination,
+            event_id=job.origin.event_id,
+            lane=letter.lane,
+            reason=letter.reason.value,
+            detail=detail,
+        )
 
     async def _write_beside(
         self, pending: _Pending, topic: str, key: bytes | None, value: bytes | None, headers: Headers
@@ -334,13 +368,6 @@ class Router(Service):
             dead_letter_headers(letter, headers, at),
         )
 
-    def _acknowledged(self, pending: _Pending, done: asyncio.Future[Any]) -> None:
-        error = asyncio.CancelledError() if done.cancelled() else done.exception()
-        if error is not None:
-            self._end_at_failure(pending, error)
-            return
-        self._acknowledge(pending)
-
     def _acknowledge(self, pending: _Pending) -> None:
         pending.left -= 1
         if not pending.left:
@@ -358,7 +385,7 @@ class Router(Service):
         self._queue.clear()
 
     def _end_at_failure(self, pending: _Pending, error: BaseException) -> None:
-        """A send that failed for good ends the worker: going on would leave a gap in the source's order."""
+        """A fault of ours in a send ends the worker: going on would leave a gap in the source's order."""
         if self.should_stop or self.crashed:
             return
         self._draining = True

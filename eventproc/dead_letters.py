@@ -81,6 +81,7 @@ class DeadLetterReason(enum.Enum):
     FAILED_WHILE_OTHERS_PASS = "failed-while-others-pass"  # noqa: S105 - events pass, no password
     CANNOT_BUILD = "cannot-build"
     HELD = "held-behind-dead-letter"
+    TOPIC_REFUSED = "topic-refused"
 
 
 @dataclass(frozen=True, slots=True)
