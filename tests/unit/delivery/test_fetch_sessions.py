@@ -42,6 +42,8 @@ class Broker:
     request_class: Any = FetchRequest_v11
     has_room: bool = True
     fails: bool = False
+    writes_lost: int = 0
+    """Requests that fail after they were built, as a connection does that closes under the write."""
     refuses: int = 0
     answers_lost: int = 0
     sessions: dict[int, tuple[int, Positions]] = field(default_factory=dict)
@@ -61,6 +63,9 @@ class Broker:
             for topic, partitions in struct.topics
             for entry in partitions
         }
+        if self.writes_lost:
+            self.writes_lost -= 1
+            raise KafkaConnectionError("the connection closed under the write")
         self.names.append(len(named))
         if self.request_class is FetchRequest_v4:
             self.read = named
@@ -122,7 +127,10 @@ MANY = {("a", number): 5 for number in range(100)}
 
 @given(
     st.lists(
-        st.tuples(positions, st.sampled_from(["", "", "", "forgets", "away", "lost", "full", "restart"])),
+        st.tuples(
+            positions,
+            st.sampled_from(["", "", "", "forgets", "away", "unwritten", "lost", "full", "restart"]),
+        ),
         max_size=15,
     )
 )
@@ -134,11 +142,12 @@ def test_the_broker_reads_what_is_wanted_whatever_happens(steps: list[tuple[Posi
             broker.has_room = event != "full"
             broker.fails = event == "away"
             broker.answers_lost = int(event == "lost")
+            broker.writes_lost = int(event == "unwritten")
             if event == "forgets":
                 broker.sessions.clear()
             elif event == "restart":
                 sessions.restart()
-            if event in ("away", "lost"):
+            if event in ("away", "unwritten", "lost"):
                 with pytest.raises(KafkaConnectionError):
                     await sessions.send(NODE, fetch(sessions, wanted))
             else:
@@ -156,6 +165,19 @@ async def test_only_what_has_changed_is_named() -> None:
         assert broker.read == wanted
     assert broker.names == [100, 0, 1, 0, 1]
     assert broker.epochs == [(0, 0), (1, 1), (1, 2), (1, 3), (1, 4)]
+
+
+async def test_what_a_lost_write_named_is_named_again() -> None:
+    """aiokafka builds a request before it writes it: the session knows a partition that the broker does not."""
+    broker = Broker()
+    sessions = FetchSessions(broker)
+    await sessions.send(NODE, fetch(sessions, MANY))
+    broker.writes_lost = 1
+    with pytest.raises(KafkaConnectionError):
+        await sessions.send(NODE, fetch(sessions, MANY | {("b", 0): 3}))
+    await sessions.send(NODE, fetch(sessions, MANY | {("b", 0): 3}))
+    assert broker.read == MANY | {("b", 0): 3}
+    assert broker.epochs == [(0, 0), (1, 0)]
 
 
 async def test_each_broker_has_a_session_of_its_own() -> None:
