@@ -46,9 +46,8 @@ def parse_stellar_toml(content: bytes, where: str) -> StellarToml:
     except (ValueError, RecursionError) as error:
         raise StellarTomlError(f"{where}: no TOML in UTF-8: {error}"[:300]) from None
     accounts = parsed.get("ACCOUNTS")
-    named = [("SIGNING_KEY", parsed.get("SIGNING_KEY"))]
-    named += [("URI_REQUEST_SIGNING_KEY", parsed.get("URI_REQUEST_SIGNING_KEY"))]
-    named += [("ACCOUNTS", account) for account in accounts if isinstance(accounts, list)] if accounts else []
+    named = [(name, parsed.get(name)) for name in ("SIGNING_KEY", "URI_REQUEST_SIGNING_KEY")]
+    named += [("ACCOUNTS", account) for account in (accounts if isinstance(accounts, list) else ())]
     signing_key = _text(parsed.get("SIGNING_KEY"))
     if signing_key is not None and not _is_account(signing_key):
         raise StellarTomlError(f"{where}: its SIGNING_KEY is no account (G…): put the anchor's account there")

@@ -47,6 +47,36 @@ def test_a_file_that_cannot_be_read_says_why_and_shows_no_secret(content: bytes,
     assert TEST_SEED not in str(refused.value)
 
 
+ANY_VALUE = [
+    "5",
+    "1.5",
+    "true",
+    "2026-11-24T10:00:00Z",
+    "10:00:00",
+    '"G"',
+    "[]",
+    "[[1], {a = 1}]",
+    "{ a = 1 }",
+    "nan",
+]
+
+
+@pytest.mark.parametrize("value", ANY_VALUE)
+@pytest.mark.parametrize(
+    "name", ["ACCOUNTS", "SIGNING_KEY", "URI_REQUEST_SIGNING_KEY", "NETWORK_PASSPHRASE", "DOCUMENTATION"]
+)
+def test_no_type_of_a_member_is_more_than_a_file_that_cannot_be_used(name: str, value: str) -> None:
+    """The file is the anchor's own, and a worker looks at it: ``ACCOUNTS = 5`` ended the worker."""
+    others = "".join(f'{one} = "{TEST_PUBLIC_KEY}"\n' for one in ("SIGNING_KEY",) if one != name)
+    try:
+        found = parse_stellar_toml(f"{others}{name} = {value}\n".encode(), "x")
+    except StellarTomlError:
+        assert (name, value) == ("SIGNING_KEY", '"G"')
+    else:
+        assert found.signing_key == (None if name == "SIGNING_KEY" else TEST_PUBLIC_KEY)
+        assert {account for _, account in found.accounts} <= {TEST_PUBLIC_KEY}
+
+
 def test_where_a_domains_file_is() -> None:
     assert stellar_toml_url("anchor.example.com") == "https://anchor.example.com/.well-known/stellar.toml"
     assert stellar_toml_url("https://localhost:8443/") == "https://localhost:8443/.well-known/stellar.toml"
