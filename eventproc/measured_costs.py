@@ -76,7 +76,7 @@ def read_costs(text: str) -> Costs:
     try:
         found = json.loads(text)
         return Costs(BenchmarkCosts(**found["benchmark"]), HandCosts(**found["by_hand"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CostsError(f"costs cannot be read: {error!r}; take {FILE_NAME} from the release") from error
 
 
@@ -102,7 +102,7 @@ def costs_of_result(text: str, otherwise: Costs) -> Costs:
         machine = result["machine"]
         kind = "quick" if result["quick"] else "full"
         where = f"{result['date']}, {kind} run, {machine['processor']}, Python {machine['python']}"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CostsError(f"no result of `python -m bench`: {error!r}; take one of bench-results") from error
     if not changes:
         return otherwise

@@ -18,7 +18,8 @@ class ConsumerSettings(Section):
     isolation_level: Annotated[IsolationLevel, Choice()]
     session_timeout_seconds: Seconds
     heartbeat_interval_seconds: Seconds
-    # One poll must stay far below Faust's stream buffer of 4096, or a full stream stops all others.
+    # One poll must stay far below the stream buffer (``agents/wiring.py``), or a full stream stops all
+    # others.
     max_poll_records: Annotated[int, Field(ge=1, le=500)]
     fetch_max_wait_milliseconds: Annotated[int, Field(ge=1, le=1500)]
     group_instance_id: Text | None

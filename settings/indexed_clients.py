@@ -11,7 +11,7 @@ from settings.problems import Report, nearest
 from settings.relaxed import known_name
 from settings.sources import Given, Variables
 
-_INDEX = r"_?(?:\[(\d+)\]|(\d+))"
+_INDEX = r"_?(?:\[(\d{1,9})\]|(\d{1,9}))"
 _VARIABLE = re.compile(rf"CLIENTS(?:_ITEMS)?{_INDEX}_(.+)")
 _LIST_ENTRY = re.compile(rf"(.+?){_INDEX}")
 _LISTS = ("signing_keys", "domains", "destination_accounts")
@@ -58,4 +58,4 @@ def _set_field(client: dict[str, Any], written: str, value: str) -> bool:
 
 
 def _natural_order(form: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", form)]
+    return [(int(part[:1000]), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", form)]

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 _MAX_DEPTH = 20
+_MAX_ALIASED_NODES = 10_000
 _KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
 
@@ -33,24 +34,49 @@ def load_text(text: str) -> Any:
 
 def load_documents(text: str) -> list[Any]:
     """Each document of a text that has one or more, parted by ``---``. Raises ``yaml.YAMLError``."""
+    loader, trees = _TextLoader(text), []
     try:
-        trees = list(yaml.load_all(text, Loader=_TextLoader))
+        while loader.check_node():
+            root = loader.get_node()
+            assert root is not None  # noqa: S101 - there is a node
+            _check_size(root, len(text) + _MAX_ALIASED_NODES)
+            trees.append(loader.construct_document(root))
     except RecursionError:
         raise yaml.YAMLError("nests too deeply") from None
-    for tree in trees:
-        _check_depth(tree, _MAX_DEPTH)
+    finally:
+        loader.dispose()
     return trees
 
 
-def _check_depth(tree: Any, remaining: int) -> None:
-    """An alias may point to a mapping around it, and whoever walks that never comes back."""
-    if remaining == 0:
-        raise yaml.YAMLError("nests too deeply")
-    if isinstance(tree, dict):
-        tree = list(tree.values())
-    if isinstance(tree, list):
-        for branch in tree:
-            _check_depth(branch, remaining - 1)
+def _check_size(root: yaml.Node, most: int) -> None:
+    """Refuse a document that nests too deeply, or that aliases make far larger than its text.
+
+    Looks at each node once, before PyYAML follows an alias: nine lists of nine aliases each are 500 bytes and
+    three hundred million nodes, and merge keys grow in the same way. A document without aliases has fewer
+    nodes than characters.
+    """
+    measured: dict[int, tuple[int, int]] = {}
+
+    def measure(node: yaml.Node, depth: int) -> tuple[int, int]:
+        """Nodes and levels, aliases followed."""
+        if isinstance(node, yaml.MappingNode):
+            inside = [one for pair in node.value for one in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inside = node.value
+        else:
+            inside = []
+        found = measured.get(id(node))
+        if found is None and depth <= _MAX_DEPTH:  # not so: an alias to a mapping around it has no end
+            sizes = [measure(one, depth + 1) for one in inside]
+            found = 1 + sum(size for size, _ in sizes), 1 + max((levels for _, levels in sizes), default=0)
+            measured[id(node)] = found
+        if found is None or depth + found[1] > _MAX_DEPTH + 1:
+            raise yaml.YAMLError("nests too deeply")
+        if found[0] > most:
+            raise yaml.YAMLError(f"has aliases that make it more than {most} nodes large")
+        return found
+
+    measure(root, 1)
 
 
 def describe_error(error: yaml.YAMLError) -> str:

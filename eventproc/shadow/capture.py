@@ -45,7 +45,7 @@ def read_capture(text: str, name: str) -> list[SentRequest]:
 def _requests(text: str, name: str) -> Iterator[SentRequest]:
     try:
         whole = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         whole = None
     if isinstance(whole, dict) and isinstance(whole.get("log"), dict):
         entries = whole["log"].get("entries")
@@ -67,7 +67,7 @@ def _lines(text: str, name: str) -> Iterator[SentRequest]:
         where = f"{name}, line {number}"
         try:
             entry = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CaptureError(f"{where} is no JSON: {error}. {_FORMS}") from None
         if not _is_remark(entry):
             yield _guarded(_entry, entry, where)

@@ -190,13 +190,13 @@ def test_every_cost_measured_by_hand_says_how() -> None:
     assert set(by_hand.how) == set(type(by_hand).__dataclass_fields__) - {"how"}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"benchmark": {}, "by_hand": {}}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, '{"benchmark": {}, "by_hand": {}}'])
 def test_a_file_that_holds_no_costs_is_refused(text: str) -> None:
     with pytest.raises(CostsError, match="costs cannot be read"):
         read_costs(text)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"route": 3}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, '{"route": 3}'])
 def test_a_file_that_is_no_result_is_refused(text: str) -> None:
     with pytest.raises(CostsError, match="no result"):
         costs_of_result(text, COSTS)

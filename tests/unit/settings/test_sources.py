@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from settings import SettingsError, load_settings
+from settings.text_yaml import load_text
 from tests.unit.settings.loading import SEED, Loading, keys
 
 GUIDE_YAML = """
@@ -287,6 +288,23 @@ def test_a_kubernetes_service_link_is_left_out_with_a_warning(loading: Loading) 
     assert "enableServiceLinks" in found.warnings[0].right
 
 
+CONFIG = "configuration file"
+
+
+def bomb(form: str) -> str:
+    """Half a kilobyte, and without a limit more nodes than a machine has bytes."""
+    lines = ["a0: &a0 {k: v}"]
+    for level in range(1, 12):
+        aliases = [f"*a{level - 1}"] * 10
+        inside = (
+            ", ".join(f"k{n}: {one}" for n, one in enumerate(aliases))
+            if form == "{{{}}}"
+            else ", ".join(aliases)
+        )
+        lines.append(f"a{level}: &a{level} " + form.format(inside))
+    return "\n".join(lines) + "\n"
+
+
 @pytest.mark.parametrize(
     ("yaml", "key", "wrong"),
     [
@@ -294,6 +312,15 @@ def test_a_kubernetes_service_link_is_left_out_with_a_warning(loading: Loading) 
         ("just text", "configuration file", "no keys"),
         ("- a\n- b", "configuration file", "no keys"),
         ("events: &a\n  b: *a", "configuration file", "nests too deeply"),
+        (
+            "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 30)),
+            CONFIG,
+            "nests too deeply",
+        ),
+        ("[" * 5000, CONFIG, "nests too deeply"),
+        (bomb("[{}]"), CONFIG, "has aliases that make it more than"),
+        (bomb("{{{}}}"), CONFIG, "has aliases that make it more than"),
+        (bomb("{{<<: [{}], k: v}}"), CONFIG, "has aliases that make it more than"),
         ("events: true", "events", "'true' stands where a section belongs"),
         ("events: {queue: kafka}", "events.queue", "'kafka' stands where a section belongs"),
         ("delivery: [1]", "delivery", "stands where a section belongs"),
@@ -306,6 +333,21 @@ def test_a_broken_file_is_a_problem_with_a_place(loading: Loading, yaml: str, ke
     assert problem.key == key
     assert problem.origin == f"file {loading.folder / 'anchor.yaml'}"
     assert wrong in problem.wrong
+
+
+def test_anchors_that_clients_share_are_no_bomb(loading: Loading) -> None:
+    common = "x: &common {type: noncustodial, callback_urls: {sep24: 'https://a.example.com'}}"
+    items = "\n".join(f"  - {{name: c{n}, domains: ['c{n}.example.com'], <<: *common}}" for n in range(500))
+    text = f"clients:\n{items}\n".replace("<<: *common", "type: noncustodial")
+    tree = load_text(f"{common}\nitems:\n{items}\n")
+    assert len(tree["items"]) == 500
+    assert tree["items"][499]["callback_urls"] == {"sep24": "https://a.example.com"}
+    assert len(load_text(text)["clients"]) == 500
+
+
+@pytest.mark.parametrize("name", ["²", "CLIENTS_²_NAME", f"CLIENTS_{'9' * 5000}_NAME", f"A{'9' * 5000}"])
+def test_no_name_of_a_variable_ends_the_reading(loading: Loading, name: str) -> None:
+    assert loading.load(env={name: "x", "EVENT_PROCESSOR_PORT": "8099"}).event_processor.port == 8099
 
 
 def test_a_missing_file_is_a_problem_that_says_who_named_it(tmp_path: Path, loading: Loading) -> None:

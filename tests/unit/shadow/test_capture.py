@@ -79,6 +79,7 @@ def test_headers_may_be_pairs_and_a_body_base64() -> None:
         ('{"log": {"entries": [{}]}}', "entry 1"),
         ('{"log": {}}', "without entries"),
         ("5\n6", "line 1"),
+        ("[" * 100_000, "line 1"),
     ],
 )
 def test_what_is_no_capture_says_where_and_what_would_be_one(text: str, where: str) -> None:
