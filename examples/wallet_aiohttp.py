@@ -33,9 +33,9 @@ def make_app(verifier: CallbackVerifier, store: Store) -> web.Application:
             callback = verifier.verify(request.headers, raw_body)
         except CallbackError as error:
             return web.Response(status=error.http_status, text=str(error))
-        if callback.event_id not in seen:
+        if callback.duplicate_key not in seen:
             store(callback.event_id, json.loads(callback.payload_bytes))
-            seen.add(callback.event_id)
+            seen.add(callback.duplicate_key)
         return web.Response(status=204)
 
     app = web.Application(client_max_size=MAX_BODY_BYTES)

@@ -51,9 +51,9 @@ class Wallet:
             callback = self._verifier.verify(headers, raw_body)
         except CallbackError as error:
             return error.http_status, str(error)
-        if callback.event_id not in self._seen:
+        if callback.duplicate_key not in self._seen:
             self._store(callback.event_id, json.loads(callback.payload_bytes))
-            self._seen.add(callback.event_id)
+            self._seen.add(callback.duplicate_key)
         return 204, ""
 
 

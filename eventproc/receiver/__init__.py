@@ -4,7 +4,7 @@
 
     verifier = CallbackVerifier(signing_key="G…", host="wallet.example.com")
     callback = verifier.verify(request.headers, raw_body)  # raises CallbackError
-    if callback.event_id not in seen: ...
+    if callback.duplicate_key not in seen: ...
 
 It needs ``cryptography`` and the standard library, nothing else of what this project installs.
 ``eventproc.receiver.diagnose`` says what is wrong with a callback that does not verify.

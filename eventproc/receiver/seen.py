@@ -1,6 +1,6 @@
-"""Events that were taken already: a bounded memory of their ids, for one process.
+"""Events that were taken already: a bounded memory of their keys, for one process.
 
-A receiver with a database keeps the ids there, in the transaction that the event changes: that also holds
+A receiver with a database keeps the keys there, in the transaction that the event changes: that also holds
 over restarts and among processes. This is for the others, and in front of the database.
 """
 
@@ -17,21 +17,21 @@ TTL_SECONDS: Final = 3 * 24 * 3600.0
 
 
 class SeenEvents:
-    """Ids by the time of their last use; safe among threads.
+    """Keys (``VerifiedCallback.duplicate_key``) by the time of their last use; safe among threads.
 
     ``add`` after the event is safe, not before: an event that failed comes again and must not be taken for
     a duplicate::
 
-        if callback.event_id not in seen:
+        if callback.duplicate_key not in seen:
             store(callback)
-            seen.add(callback.event_id)
+            seen.add(callback.duplicate_key)
 
     Two copies that arrive in the same moment can both find nothing; only a unique key in a database stops
     that. The anchor sends a copy after the first attempt failed or was lost, so this is rare.
 
     Args:
-        capacity: ids kept; beyond it the least recently used go. About 200 bytes each.
-        ttl_seconds: how long an id is kept after its last use.
+        capacity: keys kept; beyond it the least recently used go. About 200 bytes each.
+        ttl_seconds: how long a key is kept after its last use.
         clock: seconds that only grow.
     """
 
@@ -52,15 +52,15 @@ class SeenEvents:
         self._expiry: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __contains__(self, event_id: str | None) -> bool:
-        """Whether the event was added, and not forgotten since. An event without an id never was."""
-        if event_id is None:
+    def __contains__(self, key: str | None) -> bool:
+        """Whether the event was added, and not forgotten since. An event without a key never was."""
+        if key is None:
             return False
         with self._lock:
             self._forget_expired()
-            if event_id not in self._expiry:
+            if key not in self._expiry:
                 return False
-            self._touch(event_id)
+            self._touch(key)
             return True
 
     def __len__(self) -> int:
@@ -68,19 +68,19 @@ class SeenEvents:
             self._forget_expired()
             return len(self._expiry)
 
-    def add(self, event_id: str | None) -> None:
+    def add(self, key: str | None) -> None:
         """Remember that the event was taken."""
-        if event_id is None:
+        if key is None:
             return
         with self._lock:
-            self._touch(event_id)
+            self._touch(key)
             self._forget_expired()
             while len(self._expiry) > self._capacity:
                 self._expiry.popitem(last=False)
 
-    def _touch(self, event_id: str) -> None:
-        self._expiry[event_id] = self._clock() + self._ttl_seconds
-        self._expiry.move_to_end(event_id)
+    def _touch(self, key: str) -> None:
+        self._expiry[key] = self._clock() + self._ttl_seconds
+        self._expiry.move_to_end(key)
 
     def _forget_expired(self) -> None:
         """The order of use is the order of expiry."""

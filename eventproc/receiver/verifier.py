@@ -6,6 +6,7 @@ Nothing here knows a framework: headers come as any mapping, or as pairs of text
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -33,6 +34,7 @@ Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes
 TOLERANCE_SECONDS: Final = 60.0
 """The SEPs say one or two minutes."""
 
+_TOKEN: Final = re.compile(rb'("more_info_url"\s*:\s*"[^"?]*)\?[^"]*')
 _FORM: Final = re.compile(r"t=([0-9]{1,11})\s*,\s*s=([A-Za-z0-9+/]{86}==)", re.ASCII)
 
 
@@ -41,10 +43,24 @@ class VerifiedCallback:
     """A callback that the anchor signed."""
 
     event_id: str | None
-    """What to know duplicates by; None from a sender that gives none (the Anchor Platform)."""
+    """As the header says, which is not signed: no key for duplicates by itself, see ``duplicate_key``. None
+    from a sender that gives none (the Anchor Platform)."""
     signed_at: datetime
     payload_bytes: bytes = field(repr=False)
     """The body, as verified: parse this."""
+
+    @property
+    def duplicate_key(self) -> str | None:
+        """What to recognise a duplicate by: the event's id with the body that is signed; None without an id.
+
+        By the id alone, a recorded callback that is sent with the id of another event would suppress that
+        one. The body alone would take a return to an earlier state for a duplicate. The query of
+        ``more_info_url`` does not count, as it has a new token at every attempt.
+        """
+        if self.event_id is None:
+            return None
+        body = _TOKEN.sub(rb"\1", self.payload_bytes)
+        return hashlib.sha256(self.event_id.encode("utf-8", "replace") + b"\n" + body).hexdigest()
 
 
 class CallbackVerifier:

@@ -21,6 +21,7 @@ from eventproc.receiver import (
     CallbackVerifier,
     HostMismatchError,
     Reason,
+    SeenEvents,
     SignatureFromTheFutureError,
     SignatureTooOldError,
 )
@@ -58,6 +59,30 @@ def test_a_callback_comes_back_with_id_time_and_bytes() -> None:
     assert callback.signed_at == datetime.fromtimestamp(int(NOW), timezone.utc)
     assert callback.payload_bytes == BODY
     assert "transaction" not in repr(callback)
+
+
+def duplicate_key(event_id: str | None, body: bytes) -> str | None:
+    headers = {"Signature": signature(body)} | ({} if event_id is None else {"X-Event-Id": event_id})
+    return verifier().verify(headers, body).duplicate_key
+
+
+def test_the_id_of_another_event_suppresses_nothing() -> None:
+    """``X-Event-Id`` is not signed: a recorded callback can be sent with any."""
+    seen = SeenEvents()
+    seen.add(duplicate_key("e2", b'{"transaction":{"id":"1"}}'))
+    assert duplicate_key("e2", b'{"transaction":{"id":"2"}}') not in seen
+    assert duplicate_key("e2", b'{"transaction":{"id":"1"}}') in seen
+    assert duplicate_key(None, BODY) is None
+
+
+def test_an_attempt_with_a_new_token_is_the_same_event() -> None:
+    body = (
+        b'{"transaction": {"more_info_url" : "https://a.example/t?transaction_id=1&token=%s", "status":"%s"}}'
+    )
+    first, again = duplicate_key("e1", body % (b"x", b"a")), duplicate_key("e1", body % (b"y", b"a"))
+    assert first == again
+    assert first != duplicate_key("e1", body % (b"x", b"b"))
+    assert first != duplicate_key("e2", body % (b"x", b"a")), "a return to an earlier state is an event"
 
 
 @pytest.mark.parametrize(
