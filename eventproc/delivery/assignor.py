@@ -16,6 +16,7 @@ either kind may lead, and each understands the other.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -25,8 +26,17 @@ from faust.assignor import PartitionAssignor
 from faust.assignor.client_assignment import ClientAssignment
 
 from eventproc.assignment import Sharing, share_out
+from eventproc.group_topics import FOREIGN_HINT, GroupTopics
 
 log = structlog.stdlib.get_logger("eventproc.delivery")
+
+
+def subscription_of(metadata: bytes) -> frozenset[str] | None:
+    """The topics that a member of a group has subscribed to; None when these are not a consumer's words."""
+    try:
+        return frozenset(ConsumerProtocolMemberMetadata.decode(metadata).subscription)
+    except (ValueError, struct.error, TypeError):
+        return None
 
 
 class Assignor(PartitionAssignor):
@@ -34,6 +44,7 @@ class Assignor(PartitionAssignor):
 
     record_max_bytes: ClassVar[int] = 1_048_588
     wide_topics: ClassVar[frozenset[str]] = frozenset()
+    ours: ClassVar[GroupTopics | None] = None
 
     @property
     def name(self) -> str:
@@ -62,6 +73,9 @@ class Assignor(PartitionAssignor):
         self, cluster: Any, member_metadata: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
         members = {member: frozenset(told.subscription) for member, told in member_metadata.items()}
+        for member, subscribed in members.items():
+            if self.ours is not None and (strange := self.ours.strange_in(subscribed)):
+                log.warning("group.foreign_member", member=member, problem=strange, hint=FOREIGN_HINT)
         topics = {
             topic: cluster.partitions_for_topic(topic) or () for topic in frozenset().union(*members.values())
         }

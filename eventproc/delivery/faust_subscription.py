@@ -33,7 +33,7 @@ from typing import Any, Final
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 from faust.transport import conductor
 from faust.types import TP
 from mode import Service
@@ -49,6 +49,12 @@ NO_PARTITION: Final = -1
 MOST_REFUSALS: Final = 60
 FORGIVEN_SECONDS: Final = 60.0
 """After so long without a refusal they are counted anew."""
+
+
+OTHER_PROTOCOL: Final = (
+    "another program has this consumer group, with another protocol: eventproc doctor names it; "
+    "give one of the two another topics.consumer_group"
+)
 
 
 class RefusedError(EventprocError):
@@ -153,7 +159,8 @@ class App(faust.App):
                 refusal, now = heard.popleft(), self.loop.time()
                 refusals = refusals + 1 if now - last < FORGIVEN_SECONDS else 1
                 last = now
-                log.warning("group.refused", problem=repr(refusal)[:200], times=refusals)
+                hint = OTHER_PROTOCOL if isinstance(refusal, InconsistentGroupProtocolError) else None
+                log.warning("group.refused", problem=repr(refusal)[:200], times=refusals, hint=hint)
                 if refusals >= MOST_REFUSALS:
                     await self.crash(RefusedError(f"Kafka refuses the group {self.conf.id}: {refusal!r}"))
                     return

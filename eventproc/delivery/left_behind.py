@@ -23,8 +23,7 @@ from eventproc.delivery.bounded_kafka import (
     span_client,
     whole_spans,
 )
-from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
-from eventproc.destinations.model import topic_name
+from eventproc.destinations.model import is_destination_topic
 from eventproc.errors import BrokerUnavailableError
 from eventproc.group_progress import LeftBehind
 from settings import Settings
@@ -32,8 +31,6 @@ from settings import Settings
 log = structlog.stdlib.get_logger("eventproc")
 
 ANSWER_SECONDS: Final = 5.0
-
-_CLIENTS: Final = "client."
 
 
 async def find_left_behind(settings: Settings, configured: Collection[str]) -> list[LeftBehind] | None:
@@ -59,7 +56,11 @@ async def _read(settings: Settings, configured: Collection[str]) -> list[LeftBeh
     with as_unavailable(settings):
         async with admin_client(settings) as admin:
             by_topic = await all_partitions(admin)
-            left = sorted(name for name in by_topic if name not in configured and _is_ours(settings, name))
+            left = sorted(
+                name
+                for name in by_topic
+                if name not in configured and is_destination_topic(settings.topics.prefix, name)
+            )
             partitions = [one for name in left for one in by_topic[name]]
             committed = await committed_offsets(admin, settings.topics.consumer_group, partitions)
         if not left:
@@ -68,11 +69,6 @@ async def _read(settings: Settings, configured: Collection[str]) -> list[LeftBeh
             spans = await whole_spans(consumer, partitions)
     found = [_left_behind(name, by_topic[name], spans, committed) for name in left]
     return [one for one in found if one.waiting]
-
-
-def _is_ours(settings: Settings, topic: str) -> bool:
-    prefix = settings.topics.prefix
-    return topic == topic_name(prefix, BUSINESS_SERVER) or topic.startswith(prefix + _CLIENTS)
 
 
 def _left_behind(

@@ -68,3 +68,8 @@ def topic_name(prefix: str, destination: str) -> str:
     if safe != destination:
         safe += "-" + hashlib.sha256(destination.encode("utf-8", "replace")).hexdigest()[:8]
     return prefix + safe
+
+
+def is_destination_topic(prefix: str, topic: str) -> bool:
+    """Whether workers of this ``topics.prefix`` could deliver from this topic, configured or not."""
+    return topic == topic_name(prefix, "callback-api") or topic.startswith(f"{prefix}client.")

@@ -10,6 +10,7 @@ from eventproc.delivery.topics import SAFE_REPLICATION, TopicPlan, plan_topics
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
 from eventproc.doctor.group_record import judge_group_record
 from eventproc.doctor.kafka_facts import KafkaFacts, TopicFacts
+from eventproc.group_topics import FOREIGN_HINT
 from eventproc.times import span
 from settings import Settings
 
@@ -199,6 +200,8 @@ def _group(facts: KafkaFacts, settings: Settings) -> Iterator[Check]:
     if facts.group_problem is not None:
         yield problem(group, "group", facts.group_problem, "give this user Read on the group")
         return
+    for member in facts.foreign_members:
+        yield warning(group, "members", member, FOREIGN_HINT)
     if facts.members is None:
         yield skipped(group, "workers", "the broker does not tell them")
     elif facts.members == 0:

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
+from eventproc.delivery.assignor import subscription_of
 from eventproc.delivery.bounded_kafka import (
     admin_client,
     committed_offsets,
@@ -26,6 +27,7 @@ from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.left_behind import find_left_behind
 from eventproc.errors import EventprocError
 from eventproc.group_progress import LeftBehind, Remaining, remaining
+from eventproc.group_topics import GroupTopics
 from settings import Settings
 
 TOPIC_CONFIGS: Final = (
@@ -76,6 +78,8 @@ class KafkaFacts:
     members: int | None = None
     groups_configs: Mapping[str, str] = field(default_factory=dict)
     """Of the topic in which Kafka keeps groups; nothing when not told."""
+    foreign_members: Sequence[str] = ()
+    """Members of the group that are no workers of this deployment, and why."""
     group_problem: str | None = None
     producer_problem: str | None = None
     problem: str | None = None
@@ -123,7 +127,7 @@ async def _ask(
         configs = await _topic_configs(admin, (one for one in asked if one in described), timeout_seconds)
         ids = [str(broker["node_id"]) for broker in cluster["brokers"]]
         broker_configs = await _broker_configs(admin, ids, timeout_seconds)
-        members, group_problem = await _group(admin, settings.topics.consumer_group, timeout_seconds)
+        members, foreign, group_problem = await _group(admin, settings, timeout_seconds)
     found = {name: _topic_facts(described[name], configs.get(name)) for name in there}
     positions: Mapping[TopicPartition, Position] = {}
     left_behind: Sequence[LeftBehind] | None = ()
@@ -144,6 +148,7 @@ async def _ask(
         left_behind,
         members,
         configs.get(GROUPS_TOPIC, {}),
+        foreign,
         group_problem,
         await _producer_problem(settings, timeout_seconds),
     )
@@ -199,17 +204,26 @@ async def _configs(
 
 
 async def _group(
-    admin: AIOKafkaAdminClient, group: str, timeout_seconds: float
-) -> tuple[int | None, str | None]:
-    """How many workers it has, None when that is not told; and why it may not be used."""
+    admin: AIOKafkaAdminClient, settings: Settings, timeout_seconds: float
+) -> tuple[int | None, Sequence[str], str | None]:
+    """How many workers it has, None when that is not told; who else is in it; and why it may not be used."""
     try:
-        described = await within(timeout_seconds, describe_group(admin, group))
+        described = await within(timeout_seconds, describe_group(admin, settings.topics.consumer_group))
     except _TROUBLES as error:
         # The embedded broker's answer cannot be read when there are members.
-        return None, _said(error) if isinstance(error, KafkaError) and _is_refusal(error) else None
+        return None, (), _said(error) if isinstance(error, KafkaError) and _is_refusal(error) else None
     if described["error_code"]:
-        return None, for_code(described["error_code"]).__name__
-    return len(described["members"]), None
+        return None, (), for_code(described["error_code"]).__name__
+    members = described["members"]
+    ours = GroupTopics(settings.topics.source, settings.topics.prefix)
+    told = ((one, _strange(ours, one["member_metadata"])) for one in members)
+    foreign = [f"{one['client_id']} at {one['client_host'].lstrip('/')} {why}" for one, why in told if why]
+    return len(members) - len(foreign), foreign, None
+
+
+def _strange(ours: GroupTopics, metadata: bytes) -> str | None:
+    subscribed = subscription_of(metadata)
+    return "is no consumer of topics" if subscribed is None else ours.strange_in(subscribed)
 
 
 async def _positions(

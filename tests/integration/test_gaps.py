@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import aiohttp
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.command import eventproc
 from tests.servers.kafka import ApacheKafka
 from tests.servers.kafka_client import Record, commit_without_metadata, delete_records, transaction
 from tests.servers.receiver import Receiver
@@ -94,6 +98,38 @@ async def test_what_kafka_no_longer_has_is_reported_and_not_in_the_way(
     assert Counter(business_server.event_ids()) == Counter(["e1", "e2", "e3"]), (
         "the sinks know what they have delivered"
     )
+
+
+async def test_another_consumer_in_the_group_is_reported_by_a_worker_and_by_doctor(
+    apache_kafka: ApacheKafka,
+    names: Names,
+    start_worker: StartWorker,
+    business_server: Receiver,
+    tmp_path: Path,
+) -> None:
+    env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names)
+    await apache_kafka.create_topics({names.source: 2})
+    worker = await start_worker(env)
+    other = AIOKafkaConsumer(
+        names.source,
+        f"{names.prefix}invalid",
+        bootstrap_servers=apache_kafka.bootstrap,
+        group_id=names.consumer_group,
+        client_id="another-program",
+        partition_assignment_strategy=[RoundRobinPartitionAssignor],
+    )
+    await asyncio.wait_for(other.start(), SECONDS)
+    try:
+        await asyncio.wait_for(worker_logs(worker, "group.foreign_member"), SECONDS)
+        done = await eventproc(tmp_path, env, "doctor")
+        assert f"another-program at 127.0.0.1 reads {names.prefix}invalid" in " ".join(done.stdout.split())
+    finally:
+        await other.stop()
+
+
+async def worker_logs(worker: WorkerProcess, event: str) -> None:
+    while event not in worker.log_text():
+        await asyncio.sleep(0.1)
 
 
 async def committed_is(broker: ApacheKafka, names: Names, offset: int) -> None:

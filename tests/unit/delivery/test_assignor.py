@@ -14,7 +14,8 @@ from faust.assignor import PartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 
 from agents.wiring import create_app
-from eventproc.delivery.assignor import Assignor
+from eventproc.delivery.assignor import Assignor, subscription_of
+from eventproc.group_topics import GroupTopics
 from settings import load_settings
 from tests.unit.pages.site import a_site
 
@@ -74,6 +75,7 @@ async def test_the_worker_takes_ours() -> None:
     assert strategy(app) == [app.assignor]
     assert isinstance(app.assignor, Assignor)
     assert app.assignor.record_max_bytes == 50_000
+    assert app.assignor.ours == GroupTopics("EVENTS", "ours.")
     assert app.assignor.wide_topics == {"EVENTS", "ours.callback-api"}
 
 
@@ -96,6 +98,24 @@ def test_what_a_foreign_member_tells_beside_its_topics_is_nobody_s_business(user
     assigned = ours.assign(Cluster(TOPICS), members)
     assert everything(assigned) == EVERY
     assert assigned["ours"].user_data == b""
+
+
+def test_a_member_that_reads_other_topics_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Assignor, "ours", GroupTopics("TRANSACTION", "ours."))
+    members = {
+        "a": told(ConsumerProtocolMemberMetadata(0, ["TRANSACTION", "ours.callback-api"], b"")),
+        "b": told(ConsumerProtocolMemberMetadata(0, ["TRANSACTION", "other.callback-api"], b"")),
+    }
+    with structlog.testing.capture_logs() as logs:
+        an_assignor().assign(Cluster(TOPICS), members)
+    reported = [one for one in logs if one["event"] == "group.foreign_member"]
+    assert [(one["member"], one["problem"]) for one in reported] == [("b", "reads other.callback-api")]
+
+
+def test_the_words_of_another_protocol_are_no_subscription() -> None:
+    assert subscription_of(an_assignor().metadata({"a", "b"}).encode()) == frozenset({"a", "b"})
+    assert subscription_of(b"") is None
+    assert subscription_of(b"\x00\x01connect") is None
 
 
 def test_a_member_tells_no_more_than_the_names_of_its_topics() -> None:

@@ -175,6 +175,7 @@ def test_a_topic_that_is_not_there_yet_is_no_trouble_unless_it_is_the_source() -
         (replace(SOUND, group_problem="GroupAuthorizationFailedError"), State.PROBLEM, "GroupAuthorization"),
         (replace(SOUND, members=None), State.SKIPPED, "does not tell"),
         (replace(SOUND, members=0), State.WARNING, "none is running"),
+        (replace(SOUND, foreign_members=["other at h reads x"]), State.WARNING, "other at h reads x"),
         (
             replace(SOUND, positions={TopicPartition("TRANSACTION", 0): Position(0, 100, None)}),
             State.WARNING,
