@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="eventproc" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.documentation="docs/deployment.md"
-ENV PATH=/opt/eventproc/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 FAUST_LOOP=uvloop
+ENV PATH=/opt/eventproc/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/eventproc /opt/eventproc
 # A file .env in the working directory is read: there is none here, and nobody can put one there.
 WORKDIR /opt/eventproc

@@ -86,8 +86,8 @@ class Lab:
     ) -> AsyncIterator[WorkerProcess]:
         """A worker that is ready; ended at the end, by SIGTERM within a bound or else SIGKILL."""
         worker = WorkerProcess(env, app=app)
-        if self.options.uvloop:
-            use_uvloop(worker)
+        if not self.options.uvloop:
+            use_asyncio(worker)
         worker.start()
         try:
             await worker.wait_ready(READY_SECONDS)
@@ -127,9 +127,9 @@ class Lab:
             self.tell(f"profile: {file}")
 
 
-def use_uvloop(worker: WorkerProcess) -> None:
-    """Let it run on uvloop from its next start on."""
-    worker.process.command[_ROOT_OPTIONS_AT:_ROOT_OPTIONS_AT] = ["-L", "uvloop"]
+def use_asyncio(worker: WorkerProcess) -> None:
+    """Let it run on asyncio's own loop from its next start on."""
+    worker.process.command[_ROOT_OPTIONS_AT:_ROOT_OPTIONS_AT] = ["-L", "aio"]
 
 
 class EndOffsets:

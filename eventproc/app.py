@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from agents.wiring import EventprocApp, create_app
 from eventproc.errors import EventprocError
+from eventproc.event_loop import choose_event_loop
 from eventproc.logs import configure_logging
 from settings import Settings, SettingsError, load_settings
 
@@ -32,4 +34,5 @@ def _app_or_exit() -> EventprocApp:
         raise SystemExit(2) from None
 
 
+choose_event_loop(os.environ)  # before the app makes one
 app = _app_or_exit()

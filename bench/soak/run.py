@@ -18,7 +18,7 @@ from typing import Any, Final
 import aiohttp
 from pydantic import TypeAdapter
 
-from bench.lab import use_uvloop
+from bench.lab import use_asyncio
 from bench.load import SOURCE_PARTITIONS, client_name
 from bench.machine import describe
 from bench.soak.churn import Churn, Schedule, schedule
@@ -157,8 +157,8 @@ class Soak:
         workers = []
         for number in range(self._options.workers):
             worker = WorkerProcess(env, directory=self._folder / f"worker-{number}")
-            if self._options.uvloop:
-                use_uvloop(worker)
+            if not self._options.uvloop:
+                use_asyncio(worker)
             workers.append(await stack.enter_async_context(worker))
             await worker.wait_ready(READY_SECONDS)
             self._tell(f"worker {number} is ready, process {worker.pid}, pages at {worker.url}")
