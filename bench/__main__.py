@@ -22,7 +22,7 @@ from bench.lab import Lab, Options
 from bench.machine import describe
 from bench.receiver_process import LoadReceiver
 from bench.results import Results, read_results
-from bench.sections import backlog, destinations, end_to_end, route, sink, start, workers
+from bench.sections import backlog, destinations, end_to_end, post, route, sink, start, workers
 from bench.table import show, show_verdicts
 from bench.targets import judge
 from tests.servers.kafka import ApacheKafka, missing_for_kafka
@@ -35,6 +35,7 @@ BACKLOG_EVENTS, QUICK_BACKLOG_EVENTS = 1_000_000, 50_000
 
 SECTIONS: dict[str, Callable[[Lab], Awaitable[tuple[Any, ...]]]] = {
     "route": route.measure,
+    "post": post.measure,
     "sink": sink.measure,
     "end-to-end": end_to_end.measure,
     "workers": workers.measure,

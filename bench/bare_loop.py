@@ -15,9 +15,11 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import aiohttp
 
@@ -26,8 +28,11 @@ from bench.window import Window
 from eventproc.delivery.request import JSON_CONTENT_TYPE
 from eventproc.destinations import Destination, build_destinations
 from eventproc.events import Unreadable, decode
+from eventproc.http.sender import HttpSender
 from eventproc.identifiers import DestinationId
+from eventproc.outcomes import Response
 from settings import load_settings
+from settings.delivery import DeliverySettings
 from tests.servers.process import ChildProcess
 
 try:
@@ -36,6 +41,8 @@ except ImportError:
     uvloop = None
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+Post: TypeAlias = Callable[[dict[str, str], bytes], Awaitable[None]]
+
 BODIES = 500
 WARM_UP_SECONDS = 0.5
 START_SECONDS = 20.0
@@ -51,7 +58,13 @@ class BareResult:
 
 
 async def run_bare_loop(
-    env: Mapping[str, str], destination: str, *, concurrency: int, seconds: float, use_uvloop: bool
+    env: Mapping[str, str],
+    destination: str,
+    *,
+    concurrency: int,
+    seconds: float,
+    use_uvloop: bool,
+    client: str = "aiohttp",
 ) -> Window:
     """Start the loop in its process, wait for its end.
 
@@ -61,11 +74,13 @@ async def run_bare_loop(
         concurrency: posts under way at once.
         seconds: length of the window, after a warm-up.
         use_uvloop: the event loop.
+        client: ``aiohttp``, or ``own`` for the sinks' sender.
     """
     with tempfile.TemporaryDirectory(prefix="bench-bare-") as folder:
         output = Path(folder) / "result.json"
         command = [sys.executable, "-m", "bench.bare_loop", "--destination", destination]
         command += ["--concurrency", str(concurrency), "--seconds", str(seconds), "--output", str(output)]
+        command += ["--client", client]
         command += [] if use_uvloop else ["--no-uvloop"]
         env_of_loop = {"PYTHONPATH": str(CHECKOUT), **env}
         process = ChildProcess(command, log_file=Path(folder) / "log", cwd=Path(folder), env=env_of_loop)
@@ -94,31 +109,66 @@ def prepare(destination: Destination) -> list[tuple[dict[str, str], bytes]]:
     return prepared
 
 
-async def post_for(destination: Destination, concurrency: int, seconds: float) -> BareResult:
+async def post_for(
+    destination: Destination, delivery: DeliverySettings, concurrency: int, seconds: float, client: str
+) -> BareResult:
     """Post for that long, after the warm-up."""
-    prepared = itertools.cycle(prepare(destination))
+    posting = _own if client == "own" else _aiohttp
+    async with posting(destination, delivery, concurrency) as post:
+        return await _post_for(post, prepare(destination), concurrency, seconds)
+
+
+async def _post_for(
+    post: Post, prepared: list[tuple[dict[str, str], bytes]], concurrency: int, seconds: float
+) -> BareResult:
+    work = itertools.cycle(prepared)
     posts = 0
     stop = False
 
-    async def post(session: aiohttp.ClientSession, work: Iterator[tuple[dict[str, str], bytes]]) -> None:
+    async def post_on() -> None:
         nonlocal posts
         for headers, body in work:
-            async with session.post(destination.endpoint.url, data=body, headers=headers) as response:
-                await response.read()
+            await post(headers, body)
             posts += 1
             if stop:
                 return
 
+    tasks = [asyncio.ensure_future(post_on()) for _ in range(concurrency)]
+    await asyncio.sleep(WARM_UP_SECONDS)
+    cpu, count, began = time.process_time(), posts, time.monotonic()
+    await asyncio.sleep(seconds)
+    result = BareResult(time.monotonic() - began, posts - count, time.process_time() - cpu)
+    stop = True
+    await asyncio.wait_for(asyncio.gather(*tasks), START_SECONDS / 2)
+    return result
+
+
+@asynccontextmanager
+async def _aiohttp(
+    destination: Destination, _delivery: DeliverySettings, concurrency: int
+) -> AsyncIterator[Post]:
     connector = aiohttp.TCPConnector(limit=concurrency)
     async with aiohttp.ClientSession(connector=connector) as session:
-        tasks = [asyncio.ensure_future(post(session, prepared)) for _ in range(concurrency)]
-        await asyncio.sleep(WARM_UP_SECONDS)
-        cpu, count, began = time.process_time(), posts, time.monotonic()
-        await asyncio.sleep(seconds)
-        result = BareResult(time.monotonic() - began, posts - count, time.process_time() - cpu)
-        stop = True
-        await asyncio.wait_for(asyncio.gather(*tasks), START_SECONDS / 2)
-    return result
+
+        async def post(headers: dict[str, str], body: bytes) -> None:
+            async with session.post(destination.endpoint.url, data=body, headers=headers) as response:
+                await response.read()
+
+        yield post
+
+
+@asynccontextmanager
+async def _own(
+    destination: Destination, delivery: DeliverySettings, _concurrency: int
+) -> AsyncIterator[Post]:
+    sender = HttpSender(destination.endpoint, delivery)
+
+    async def post(headers: dict[str, str], body: bytes) -> None:
+        answer = await sender.send(headers, body)
+        assert isinstance(answer, Response), answer
+
+    yield post
+    await sender.close()
 
 
 def _main() -> None:
@@ -128,11 +178,15 @@ def _main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--no-uvloop", action="store_true")
+    parser.add_argument("--client", choices=["aiohttp", "own"], default="aiohttp")
     arguments = parser.parse_args()
-    destination = build_destinations(load_settings())[DestinationId(arguments.destination)]
+    settings = load_settings()
+    destination = build_destinations(settings)[DestinationId(arguments.destination)]
     if uvloop is not None and not arguments.no_uvloop:
         uvloop.install()
-    result = asyncio.run(post_for(destination, arguments.concurrency, arguments.seconds))
+    result = asyncio.run(
+        post_for(destination, settings.delivery, arguments.concurrency, arguments.seconds, arguments.client)
+    )
     arguments.output.write_text(json.dumps(asdict(result)))
 
 

@@ -51,6 +51,22 @@ class SinkResult:
 
 
 @dataclass(frozen=True, slots=True)
+class PostResult:
+    """One POST and its answer by our own connection, 64 at once; beside it aiohttp's client."""
+
+    loop: str
+    posts_per_second: float
+    cpu_us_per_post: float
+    bare_posts_per_second: float
+    bare_cpu_us_per_post: float
+
+    @property
+    def cpu_ratio(self) -> float:
+        """Our CPU for a POST over aiohttp's."""
+        return self.cpu_us_per_post / self.bare_cpu_us_per_post
+
+
+@dataclass(frozen=True, slots=True)
 class EndToEndResult:
     """From publish to the receiver; ``events_per_second`` 0 is a single event after ``idle_seconds``."""
 
@@ -107,6 +123,7 @@ class Results:
     quick: bool
     machine: Machine
     route: tuple[RouteResult, ...] = ()
+    post: tuple[PostResult, ...] = ()
     sink: tuple[SinkResult, ...] = ()
     end_to_end: tuple[EndToEndResult, ...] = ()
     workers: tuple[WorkersResult, ...] = ()
@@ -123,6 +140,7 @@ def read_results(text: str) -> Results:
         quick=found["quick"],
         machine=Machine(**found["machine"]),
         route=tuple(RouteResult(**row) for row in found["route"]),
+        post=tuple(PostResult(**row) for row in found.get("post", ())),
         sink=tuple(SinkResult(**row) for row in found["sink"]),
         end_to_end=tuple(EndToEndResult(**row) for row in found["end_to_end"]),
         workers=tuple(WorkersResult(**row) for row in found["workers"]),

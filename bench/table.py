@@ -41,7 +41,7 @@ def show_verdicts(console: Console, verdicts: Iterable[Verdict]) -> None:
 
 def tables(results: Results) -> list[Table]:
     """One for each section; without rows where nothing was measured."""
-    return [_route(results), _sink(results), _end_to_end(results), *_scaling(results)]
+    return [_route(results), _post(results), _sink(results), _end_to_end(results), *_scaling(results)]
 
 
 def _route(results: Results) -> Table:
@@ -56,6 +56,22 @@ def _route(results: Results) -> Table:
         for r in results.route
     ]
     return _table("route: the router alone", heading, rows)
+
+
+def _post(results: Results) -> Table:
+    heading = ("event loop", "POSTs/s", "µs each", "aiohttp's/s", "µs each", "ratio")
+    rows = [
+        (
+            r.loop,
+            f"{r.posts_per_second:,.0f}",
+            f"{r.cpu_us_per_post:.1f}",
+            f"{r.bare_posts_per_second:,.0f}",
+            f"{r.bare_cpu_us_per_post:.0f}",
+            f"{r.cpu_ratio:.2f}",
+        )
+        for r in results.post
+    ]
+    return _table("post: one POST and its answer, without Kafka", heading, rows, left=1)
 
 
 def _sink(results: Results) -> Table:

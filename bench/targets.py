@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bench.results import JWT, SIGNATURE, Results, SinkResult
 
 SINK_CPU_RATIO = {JWT: 2.0, SIGNATURE: 2.4}
+POST_CPU_RATIO = {"uvloop": 0.25, "asyncio": 0.45}
 SLOW_RECEIVER_MS = 50
 SLOW_RECEIVER_SHARE = 0.9
 ROUTE_TOPICS = 2
@@ -44,6 +45,7 @@ def judge(results: Results) -> list[Verdict]:
     """Every target whose section was measured."""
     return [
         *_route(results),
+        *_post(results),
         *_sink(results),
         *_end_to_end(results),
         *_destinations(results),
@@ -57,6 +59,12 @@ def _route(results: Results) -> Iterator[Verdict]:
         if result.topics == ROUTE_TOPICS:
             ratio = result.cpu_us_per_event / result.bare_cpu_us_per_post
             yield Verdict("route: CPU per event, two topics, over aiohttp's per POST", ratio, ROUTE_CPU_RATIO)
+
+
+def _post(results: Results) -> Iterator[Verdict]:
+    for result in results.post:
+        what = f"post: CPU of a POST over aiohttp's, {result.loop}"
+        yield Verdict(what, result.cpu_ratio, POST_CPU_RATIO[result.loop])
 
 
 def _sink(results: Results) -> Iterator[Verdict]:

@@ -25,6 +25,7 @@ from bench.results import (
     DestinationsResult,
     EndToEndResult,
     Machine,
+    PostResult,
     Results,
     RouteResult,
     SinkResult,
@@ -52,6 +53,7 @@ GOOD = Results(
     quick=True,
     machine=MACHINE,
     route=(RouteResult(1, 9000.0, 100.0, 100.0), RouteResult(2, 7000.0, 140.0, 100.0)),
+    post=(PostResult("uvloop", 9e3, 24.0, 2e3, 100.0), PostResult("asyncio", 9e3, 44.0, 2e3, 100.0)),
     sink=(
         sink(JWT, 0, 5000.0, 190.0),
         sink(JWT, 50, 1200.0, 210.0),
@@ -68,7 +70,7 @@ GOOD = Results(
 
 def test_good_results_meet_every_target() -> None:
     verdicts = judge(GOOD)
-    assert len(verdicts) == 11
+    assert len(verdicts) == 13
     assert [verdict.what for verdict in verdicts if not verdict.is_met] == []
 
 
@@ -76,6 +78,8 @@ def test_good_results_meet_every_target() -> None:
     ("worse", "missed"),
     [
         (replace(GOOD, route=(RouteResult(2, 7000.0, 151.0, 100.0),)), "route: CPU per event"),
+        (replace(GOOD, post=(PostResult("uvloop", 9e3, 26.0, 2e3, 100.0),)), "post: CPU of a POST"),
+        (replace(GOOD, post=(PostResult("asyncio", 9e3, 46.0, 2e3, 100.0),)), "post: CPU of a POST"),
         (replace(GOOD, sink=(sink(JWT, 0, 5000.0, 201.0),)), "sink: CPU per delivery"),
         (replace(GOOD, sink=(sink(SIGNATURE, 0, 5000.0, 241.0),)), "sink: CPU per delivery"),
         (
@@ -117,7 +121,17 @@ def test_sections_that_were_not_measured_are_not_judged() -> None:
 
 def test_the_table_shows_every_section_with_its_numbers() -> None:
     text = shown(GOOD)
-    for part in ("route", "sink", "end to end", "workers", "destinations", "start", "backlog", "targets"):
+    for part in (
+        "route",
+        "post",
+        "sink",
+        "end to end",
+        "workers",
+        "destinations",
+        "start",
+        "backlog",
+        "targets",
+    ):
         assert part in text
     for number in ("9,000", "1.90", "one after 60 s of nothing", "1,000,000", "+30"):
         assert number in text
