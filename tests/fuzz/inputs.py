@@ -69,6 +69,31 @@ _signatures = st.builds(
     | st.text(max_size=90),
 )
 _dates = st.datetimes().map(lambda when: when.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+_of_responses = (
+    st.sampled_from(
+        [
+            *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 503 No\n", b"http/2 204\r\n", b"HTTP/1.1 100 Go\r\n\r\n"),
+            *(b"HTTP/1.1 101 Switching\r\n", b"Upgrade: h2c\r\n", b"Connection: upgrade\r\n", b"\r\n", b"\n"),
+            *(
+                b"Content-Length: 2\r\n",
+                b"Content-Length: -1\r\n",
+                b"Transfer-Encoding: chunked\r\n",
+                b" a\r\n",
+            ),
+            *(
+                b"A B: c\r\n",
+                b"Retry-After: 5\r\n",
+                b"ok",
+                b"2\r\nok\r\n0\r\n\r\n",
+                b"2\r\n",
+                b"0\r\n",
+                b"HTTP/",
+            ),
+        ]
+    )
+    | st.integers(0, 1100).map(lambda status: b"HTTP/1.1 %d OK\r\n" % status)
+    | st.binary(max_size=6)
+)
 _yaml = st.dictionaries(
     st.sampled_from(["events", "clients", "delivery", "sep24", "callback_api", "topics", "items", "value"]),
     _deep,
@@ -86,6 +111,9 @@ STRATEGIES: Final[dict[str, st.SearchStrategy[bytes]]] = {
     "configuration": (_yaml | _json).map(_encoded)
     | st.text().map(lambda text: text.encode("utf-8", "replace")),
     "response_headers": _dates.map(str.encode) | st.integers().map(lambda number: str(number).encode()),
+    "responses": st.tuples(st.binary(min_size=1, max_size=1), st.lists(_of_responses, max_size=12)).map(
+        lambda pair: pair[0] + b"".join(pair[1])
+    ),
     "signature_header": st.tuples(_signatures, _json).map(
         lambda pair: pair[0].encode("utf-8", "replace") + b"\n" + _encoded(pair[1])
     ),

@@ -25,6 +25,7 @@ from eventproc.destinations.routes import build_routing_table
 from eventproc.errors import PayloadError, StrkeyError
 from eventproc.events import MAX_DEPTH, Event, Unreadable, decode
 from eventproc.http.egress import EgressPolicy
+from eventproc.http.response_reader import ResponseReader
 from eventproc.order_guard import instant, updated_at
 from eventproc.outcomes import Response, judge, retry_after_seconds
 from eventproc.payloads import Sep, business_server_body, client_body
@@ -166,6 +167,29 @@ def response_headers(data: bytes) -> None:
     judge(Response(status, text, data), NOW)
 
 
+def responses(data: bytes) -> None:
+    """What a receiver's socket sends: a status or why there is none, the same however the bytes are cut."""
+    cut = data[0] % 16 + 1 if data else 1
+    whole, cut_up = _read_response(data[1:], MAX_BYTES), _read_response(data[1:], cut)
+    assert (whole.status, bool(whole.problem)) == (cut_up.status, bool(cut_up.problem))
+    for reader in (whole, cut_up):
+        assert not (reader.status and reader.problem)
+        assert reader.status == 0 or 200 <= reader.status <= 999
+        assert reader.is_whole or not reader.is_reusable or not reader.problem
+        assert len(reader.excerpt) <= 50
+        reader.end()
+        assert bool(reader.status) is not bool(reader.problem)
+        assert reader.is_whole is bool(reader.status)
+
+
+def _read_response(data: bytes, cut: int) -> ResponseReader:
+    reader = ResponseReader(50)
+    for start in range(0, len(data), cut):
+        if not reader.is_whole and not reader.problem:
+            reader.feed(data[start : start + cut])
+    return reader
+
+
 def signature_header(data: bytes) -> None:
     """The receiver's kit: any header and body is refused with a reason, as nobody here can sign."""
     head, _, body = data.partition(b"\n")
@@ -268,6 +292,7 @@ TARGETS: Final[dict[str, Target]] = {
         payloads,
         configuration,
         response_headers,
+        responses,
         signature_header,
         commit_metadata,
         journal,
