@@ -112,7 +112,7 @@ class Dialer:
             _, connection = await loop.create_connection(
                 make, sock=connected, ssl=self.tls, server_hostname=name
             )
-        except (OSError, ValueError) as error:  # an ssl.SSLError, too
+        except (OSError, RuntimeError, ValueError) as error:  # an ssl.SSLError, too
             connected.close()
             if self.tls is None:
                 return Unanswered(FailureKind.CONNECT, f"cannot connect to {self._place}: {error}")

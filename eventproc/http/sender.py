@@ -129,7 +129,7 @@ class HttpSender:
     def _open_pool(self) -> Pool:
         url, delivery = self._url, self._delivery
         dialer = Dialer(
-            host=url.host or "",
+            host=url.raw_host or "",
             port=url.port or 0,
             resolver=self._resolver,
             allows=self._policy.allows,

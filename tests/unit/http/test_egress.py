@@ -327,6 +327,18 @@ def never_made() -> Connection:
     raise AssertionError("nothing was to be connected")
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_name_is_asked_for_as_it_stands_in_the_url(client: str) -> None:
+    """In its ASCII form, which is also what the Host header and the certificate's name are about."""
+    async with Receiver() as receiver:
+        dns = Answers([LOOPBACK])
+        post = sender(f"http://xn--bcher-kva.example:{receiver.port}/", dns, DELIVERY_HTTP_CLIENT=client)
+        assert isinstance(await post.send({}, b"body"), Response)
+        assert dns.questions == ["xn--bcher-kva.example"]
+        assert receiver.requests[0].headers["Host"] == f"xn--bcher-kva.example:{receiver.port}"
+        await post.close()
+
+
 async def test_private_networks_are_refused_at_the_socket_too() -> None:
     async with Receiver() as receiver:
         dns = Answers([LOOPBACK])
