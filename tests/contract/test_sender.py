@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -181,3 +183,24 @@ async def test_private_networks_are_refused_when_told_so(make_sender: MakeSender
             assert result.kind is FailureKind.FORBIDDEN_ADDRESS
             await sender.close()
         assert receiver.requests == []
+
+
+@pytest.mark.parametrize("failure", ["refused", "garbled"])
+async def test_failed_requests_keep_nothing_of_their_bodies(make_sender: MakeSender, failure: str) -> None:
+    """A worker with 50 endpoints down and events of 0.9 MB held 320 MB of bodies in reference cycles."""
+    with RawServer(lambda: [b"nonsense\r\n\r\n"]) as server:
+        url = f"http://{LOOPBACK}:{free_port()}/" if failure == "refused" else server.url
+        sender = real_sender(make_sender, url)
+        body = b"x" * 1_000_000
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(5):
+                assert isinstance(await sender.send({}, body), NoResponse)
+            await asyncio.sleep(0)
+            assert tracemalloc.get_traced_memory()[0] < len(body)
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+            await sender.close()
