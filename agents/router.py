@@ -21,11 +21,14 @@ from mode import Service
 from eventproc.customer_index import CustomerIndex
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers, letter_id
 from eventproc.delivery.backlog import Backlog, FlowControl
+from eventproc.delivery.byte_gate import ByteGate
 from eventproc.delivery.customer_directory import CustomerDirectory
+from eventproc.delivery.held_bytes import HeldBytes
 from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.outlets import Copy, Outlets
 from eventproc.delivery.partitions import AssignedPartitions, Partition
+from eventproc.delivery.pending_record import PendingRecord
 from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.read_positions import Step
 from eventproc.delivery.topic_troubles import TopicTroubles
@@ -72,18 +75,6 @@ class RouterStats:
     matches: Counter[ClientMatch] = field(default_factory=Counter)
 
 
-class _Pending:
-    """A source record whose copies are under way."""
-
-    __slots__ = ("left", "offset", "partition", "value_bytes")
-
-    def __init__(self, partition: Partition, offset: int, value_bytes: int, left: int) -> None:
-        self.partition = partition
-        self.offset = offset
-        self.value_bytes = value_bytes
-        self.left = left
-
-
 class Router(Service):
     """Fans events out. ``accept`` never waits; see ``engine.py`` for why."""
 
@@ -97,6 +88,7 @@ class Router(Service):
         *,
         limits: RecordLimits,
         troubles: TopicTroubles,
+        memory: HeldBytes,
         journal: Journal = NO_JOURNAL,
         tracer: Tracer | None = None,
         **kwargs: Any,
@@ -113,7 +105,8 @@ class Router(Service):
         self._journal = journal
         self._tracer = tracer
         self._partitions = AssignedPartitions()
-        self._backlog = Backlog(flow, self._partitions, MAX_OUTSTANDING)
+        self._backlog = Backlog(flow, self._partitions, MAX_OUTSTANDING, memory)
+        self._copied = ByteGate(memory.max_bytes)  # 1 MB for 50 destinations is 50 MB in the producer
         self._queue: deque[InboundRecord] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -200,12 +193,18 @@ class Router(Service):
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                await self._route(self._queue.popleft())
+                await self._copied.wait()
+                if self._queue:  # a drain may have come first
+                    await self._route(self._queue.popleft())
 
     async def _route(self, record: InboundRecord) -> None:
         copies = list(self._copies(record))
-        pending = _Pending(record.partition, record.offset, len(record.value or b""), len(copies))
+        copied_bytes = sum(len(value or b"") for _, _, value, _ in copies)
+        pending = PendingRecord(
+            record.partition, record.offset, len(record.value or b""), copied_bytes, len(copies)
+        )
         self._outstanding += 1
+        self._copied.add(copied_bytes)
         if not copies:
             self._done(pending)
             return
@@ -248,7 +247,7 @@ class Router(Service):
         )
 
     async def _write_beside(
-        self, pending: _Pending, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+        self, pending: PendingRecord, topic: str, key: bytes | None, value: bytes | None, headers: Headers
     ) -> None:
         """Write a copy that no destination gets: its topic may refuse for long, and others must not wait."""
         write = partial(self._producer.send_and_wait, topic, key, value, headers)
@@ -368,13 +367,14 @@ class Router(Service):
             dead_letter_headers(letter, headers, at),
         )
 
-    def _acknowledge(self, pending: _Pending) -> None:
+    def _acknowledge(self, pending: PendingRecord) -> None:
         pending.left -= 1
         if not pending.left:
             self._done(pending)
 
-    def _done(self, pending: _Pending) -> None:
+    def _done(self, pending: PendingRecord) -> None:
         self._outstanding -= 1
+        self._copied.add(-pending.copied_bytes)
         self._partitions.done(pending.partition, pending.offset)
         if self._outstanding == 0:
             self._idle.set()
@@ -384,7 +384,7 @@ class Router(Service):
         self._backlog.drop(len(self._queue), sum(len(record.value or b"") for record in self._queue))
         self._queue.clear()
 
-    def _end_at_failure(self, pending: _Pending, error: BaseException) -> None:
+    def _end_at_failure(self, pending: PendingRecord, error: BaseException) -> None:
         """A fault of ours in a send ends the worker: going on would leave a gap in the source's order."""
         if self.should_stop or self.crashed:
             return

@@ -34,6 +34,7 @@ from eventproc.delivery.faust_subscription import AgentTopics, App
 from eventproc.delivery.faust_worker import Worker
 from eventproc.delivery.garbage import settle
 from eventproc.delivery.giving_up import LaneHolds
+from eventproc.delivery.held_bytes import HeldBytes
 from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
 from eventproc.delivery.history import History
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
@@ -53,6 +54,7 @@ from eventproc.delivery.topic_limits import read_topic_limits
 from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.delivery.topics import plan_topics
 from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
+from eventproc.delivery.worker_memory import WorkerMemory
 from eventproc.destinations import Destination, build_destinations
 from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
 from eventproc.destinations.model import topic_name
@@ -102,6 +104,7 @@ class Parts:
     history: History
     reloader: Reloader
     troubles: TopicTroubles
+    memory: WorkerMemory
 
 
 class EventprocApp(App):
@@ -135,6 +138,7 @@ class EventprocApp(App):
         if settings.delivery.mode == "shadow":
             topics = settings.topics
             log.warning("worker.shadow", requests=topics.requests, consumer_group=topics.consumer_group)
+        self.parts.memory.report()
         for service in self.foundation:
             await self.add_runtime_dependency(service)
 
@@ -144,11 +148,12 @@ def create_app(settings: Settings) -> EventprocApp:
     raise_descriptor_limit()
     give_up_silent_brokers(settings.consumer.session_timeout_seconds * SILENCE_SHARE)
     ledger, tap = Ledger(), PartitionTap()
+    memory = WorkerMemory.of(settings, lambda: tap.paused)
     destinations = build_destinations(settings)
     ordered_topics = frozenset(destination.topic for destination in destinations.values())
     limits = RecordLimits(settings.topics.max_message_bytes)
     app = _faust_app(settings, ordered_topics, limits)
-    app.transport = _transport(app, settings, ledger, tap)
+    app.transport = _transport(app, ledger, tap, memory, settings)
 
     producer = RecordProducer(settings, ordered_topics, limits)
     troubles = TopicTroubles(producer.problem_of)
@@ -160,31 +165,22 @@ def create_app(settings: Settings) -> EventprocApp:
     tracing = _tracing(settings, journal)
     make_sender = partial(_make_sender, producer)
     make_engine = _engine_maker(
-        dead_letters, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing
+        dead_letters, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing, memory.waiting
     )
     engines = {id_: make_engine(settings, destination) for id_, destination in destinations.items()}
-    router = Router(
-        build_routing_table(settings, set(engines)),
-        _router_topics(settings, destinations),
-        producer,
-        directory,
-        tap,
-        limits=limits,
-        troubles=troubles,
-        journal=tracing or journal,
-        tracer=tracing,
-    )
+    parts = (build_routing_table(settings, set(engines)), _router_topics(settings, destinations))
+    bounds: Any = {"limits": limits, "troubles": troubles, "memory": memory.routing}
+    router = Router(*parts, producer, directory, tap, **bounds, journal=tracing or journal, tracer=tracing)
 
     _add_agent(app, ledger, "router", {settings.topics.source: router})
     read = _add_agent(app, ledger, "sinks", {one.destination.topic: one for one in engines.values()})
 
     kafka, watch = _watches(app, settings, router, engines)
-    control = Control(settings, engines)
-    history = History(engines.values)
+    control, history = Control(settings, engines), History(engines.values)
     live = LiveConfiguration(app, make_engine, make_sender, producer, limits, read)
     configuration = Configuration(settings, destinations)
     reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
-    services = (directory, control, watch, kafka, writer, history, reloader, troubles)
+    services = (directory, control, watch, kafka, writer, history, reloader, troubles, memory)
     app.parts = Parts(settings, router, engines, ledger, *services)
     optional = [service for service in (held, writer, tracing) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
@@ -249,12 +245,15 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str], limits: R
     return app
 
 
-def _transport(app: EventprocApp, settings: Settings, ledger: Ledger, tap: PartitionTap) -> Transport:
+def _transport(
+    app: EventprocApp, ledger: Ledger, tap: PartitionTap, memory: WorkerMemory, settings: Settings
+) -> Transport:
     return Transport(
         app.conf.broker_consumer,
         app,
         ledger=ledger,
         tap=tap,
+        room=memory.fetched,
         fetch_max_wait_ms=settings.consumer.fetch_max_wait_milliseconds,
         isolation_level=settings.consumer.isolation_level,
     )
@@ -308,13 +307,22 @@ def _engine_maker(  # noqa: PLR0917 - what all engines share
     holds: LaneHolds,
     journal: Journal,
     tracer: Tracer | None,
+    memory: HeldBytes,
 ) -> Callable[[Settings, Destination], Engine]:
     clock, guard = LoopClock(), OrderGuard()
 
     def make(settings: Settings, destination: Destination) -> Engine:
         sender = make_sender(settings, destination)
         parts = EngineParts(
-            sender, dead_letters, tap, clock, holds=holds, guard=guard, journal=journal, tracer=tracer
+            sender,
+            dead_letters,
+            tap,
+            clock,
+            holds=holds,
+            guard=guard,
+            journal=journal,
+            tracer=tracer,
+            memory=memory,
         )
         return Engine(destination, settings.delivery, parts)
 

@@ -48,6 +48,8 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_unbuildable_total": "How many events had a SEP that no client body exists for?",
     "eventproc_source_lag": "How many records of the anchor's topic are not routed?",
     "eventproc_expired_total": "How many records of a topic did Kafka delete before they were done?",
+    "eventproc_held_bytes": "How many bytes of events does this worker hold, and where?",
+    "eventproc_held_bytes_max": "How many may it hold there before it holds back?",
     "eventproc_ready": "Does this worker take part in the work? 1: yes, as /health/ready says.",
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
     "eventproc_kafka_unreachable_seconds": "For how long has this worker not reached Kafka? 0: it does.",
@@ -84,6 +86,7 @@ class Sources:
     topic_troubles: Callable[[], Mapping[str, TopicTrouble]] = dict
     kafka_unreachable_seconds: Callable[[], float] = lambda: 0.0
     expired: Callable[[], Mapping[str, int]] = dict
+    held_bytes: Callable[[], Mapping[str, tuple[int, int]]] = dict
 
 
 class EventprocCollector(Collector):
@@ -117,6 +120,7 @@ class EventprocCollector(Collector):
         yield from self._router(highwater)
         expired = (((topic,), number) for topic, number in sources.expired().items())
         yield _counter("eventproc_expired_total", ("topic",), expired)
+        yield from _held_bytes(sources.held_bytes())
         for name, value in (
             ("eventproc_ready", sources.is_ready()),
             ("eventproc_stuck_seconds", sources.stuck_seconds()),
@@ -138,6 +142,12 @@ class EventprocCollector(Collector):
         yield _counter("eventproc_unbuildable_total", (), [((), router.stats.unbuildable)])
         source_lag = GaugeMetricFamily("eventproc_source_lag", QUESTIONS["eventproc_source_lag"])
         yield Family(source_lag, (), [((), lag(router.partitions, highwater))])
+
+
+def _held_bytes(by_place: Mapping[str, tuple[int, int]]) -> Iterator[Family]:
+    for index, name in enumerate(("eventproc_held_bytes", "eventproc_held_bytes_max")):
+        family = GaugeMetricFamily(name, QUESTIONS[name], labels=["place"])
+        yield Family(family, ("place",), [((place,), pair[index]) for place, pair in by_place.items()])
 
 
 def _counters(engines: list[Engine]) -> Iterator[Family]:

@@ -44,6 +44,7 @@ class DeliverySettings(Section):
     on_dead_letter: Annotated[Literal["continue", "hold_transaction"], Choice()]
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)]
     max_waiting: Count
+    max_waiting_bytes: Annotated[int, Field(ge=1_048_576)] | None
     rate_limit_per_second: Annotated[float, Field(gt=0)] | None
     connect_timeout_seconds: Seconds
     request_timeout_seconds: Seconds

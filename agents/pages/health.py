@@ -112,4 +112,5 @@ def _sources(app: Any) -> Sources:
             parts.settings.topics.source: parts.router.partitions.expired,
             **{one.destination.topic: one.partitions.expired for one in parts.engines.values()},
         },
+        held_bytes=parts.memory.held_bytes,
     )

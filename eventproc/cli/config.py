@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import click
 
 from eventproc.cli.context import CliContext, ExitCode, fail, mention_warnings
+from eventproc.delivery.worker_memory import memory_problems
+from eventproc.destinations import build_destinations
 from eventproc.tracing_extra import missing_extra
 from settings import Settings
 from settings.overview import Entry, overview
@@ -26,9 +28,12 @@ def check(context: CliContext, *, strict: bool) -> None:
     settings = context.load(prints_warnings=True)
     _check_kafka_stores(settings)
     _check_tracing(settings)
+    problems = list(memory_problems(settings, len(build_destinations(settings))))
+    for problem in problems:
+        click.echo(f"warning: {problem}", err=True)
     _say_who_signs(settings)
-    click.echo(_verdict(settings))
-    if strict and settings.warnings:
+    click.echo(_verdict(settings, len(problems)))
+    if strict and (settings.warnings or problems):
         raise click.exceptions.Exit(int(ExitCode.CHECK_FAILED))
 
 
@@ -49,9 +54,9 @@ def show(context: CliContext, *, as_json: bool) -> None:
     mention_warnings(settings)
 
 
-def _verdict(settings: Settings) -> str:
+def _verdict(settings: Settings, further_warnings: int) -> str:
     """Right may still mean that nobody gets anything, which is rarely what was meant."""
-    count = len(settings.warnings)
+    count = len(settings.warnings) + further_warnings
     verdict = "The configuration is right" + (f", with {count} warning{'s'[: count > 1]}" if count else "")
     if reasons := list(_why_nothing(settings)):
         return f"{verdict}, but nothing will be delivered, because {', and because '.join(reasons)}."

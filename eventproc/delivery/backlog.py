@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+from eventproc.delivery.held_bytes import EVENT_BYTES, HeldBytes
 from eventproc.delivery.partitions import AssignedPartitions, Partition
-
-MAX_BYTES: Final = 64 * 1024 * 1024
-"""Beside the number of records: a few large ones must not fill the memory either."""
 
 RESUME_SHARE: Final = 0.5
 
@@ -24,16 +22,19 @@ class FlowControl(Protocol):
 
 
 class Backlog:
-    """Counts records accepted and not done; pauses all of ``partitions`` above ``max_records``.
+    """Counts records accepted and not done; pauses ``partitions`` above ``max_records``, or for memory.
 
     What was fetched before the pause still comes, and is counted like everything else.
     """
 
-    def __init__(self, flow: FlowControl, partitions: AssignedPartitions, max_records: int) -> None:
+    def __init__(
+        self, flow: FlowControl, partitions: AssignedPartitions, max_records: int, memory: HeldBytes
+    ) -> None:
         self._flow = flow
         self._partitions = partitions
         self.max_records = max_records
-        self._bytes = 0
+        self._account = memory.account(self._reconsider)
+        self._memory = memory
         self.records = 0
         self.is_holding_back = False
 
@@ -45,35 +46,44 @@ class Backlog:
     def add(self, value_bytes: int) -> None:
         """A record was accepted."""
         self.records += 1
-        self._bytes += value_bytes
-        if not self.is_holding_back and (self.records > self.max_records or self._bytes > MAX_BYTES):
-            self.is_holding_back = True
-            self._flow.pause(self._partitions)
+        self._account.add(value_bytes + EVENT_BYTES)
+        if self.is_holding_back:
+            return
+        if self._account.is_over:
+            self._memory.hold_back(self._account)
+        elif self.records <= self.max_records:
+            return
+        self.is_holding_back = True
+        self._flow.pause(self._partitions)
 
     def remove(self, value_bytes: int) -> None:
         """A record is done."""
         self.drop(1, value_bytes)
-        if (
-            self.is_holding_back
-            and self.records <= self.max_records * RESUME_SHARE
-            and self._bytes <= MAX_BYTES * RESUME_SHARE
-        ):
-            self.open()
+        self._reconsider()
 
     def drop(self, records: int, value_bytes: int) -> None:
         """Records are no longer ours to do; what is paused stays so."""
         self.records -= records
-        self._bytes -= value_bytes
+        self._account.remove(value_bytes + records * EVENT_BYTES)
 
     def drop_all(self) -> None:
         """Nothing is in hand any more."""
-        self.records = self._bytes = 0
+        self.records = 0
+        self._account.remove(self._account.held_bytes)
 
     def open(self) -> None:
         """Let everything flow again, whatever is in hand; call it before the partitions are forgotten."""
         if self.is_holding_back:
             self.is_holding_back = False
+            self._memory.let_go_on(self._account)
             self._flow.resume(self._partitions)
+
+    def _reconsider(self) -> None:
+        if self.is_holding_back and self.records <= self.max_records * RESUME_SHARE:
+            if self._account.may_go_on:
+                self.open()
+            else:  # held back by the number of records until now
+                self._memory.hold_back(self._account)
 
 
 class PartitionTap:

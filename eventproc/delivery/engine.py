@@ -28,6 +28,7 @@ from eventproc.dead_letters import DeadLetter, from_outcome
 from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.clock import Clock, Timer
 from eventproc.delivery.giving_up import DeadLetters, DeadLetterSink, LaneHolds
+from eventproc.delivery.held_bytes import HeldBytes
 from eventproc.delivery.held_lanes import UnsharedHolds
 from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Timing, Tracer
@@ -59,12 +60,18 @@ log = structlog.stdlib.get_logger("eventproc.delivery")
 
 CANCEL_SECONDS: Final = 1.0
 
+UNSHARED_BYTES: Final = 64 * 1024 * 1024
+"""For an engine by itself; a worker's share ``delivery.max_waiting_bytes``."""
+
+BODY_COPIES: Final = 2
+"""Of an event whose request is in flight, beside the event: its body, and what waits for the socket."""
+
 
 @dataclass(slots=True)
 class EngineParts:
     """What an engine is given; ``draw`` returns a uniform number in [0, 1).
 
-    ``holds`` matters for ``on_dead_letter: hold_transaction`` alone.
+    ``holds`` matters for ``on_dead_letter: hold_transaction`` alone. All engines share one ``memory``.
     """
 
     sender: Sender
@@ -76,6 +83,7 @@ class EngineParts:
     guard: OrderGuard = field(default_factory=OrderGuard)
     journal: Journal = NO_JOURNAL
     tracer: Tracer | None = None
+    memory: HeldBytes = field(default_factory=lambda: HeldBytes(UNSHARED_BYTES))
 
 
 class Engine:
@@ -93,7 +101,8 @@ class Engine:
         self._journal = parts.journal
         self._tracer = parts.tracer
         self._partitions = AssignedPartitions()
-        self._backlog = Backlog(parts.flow, self._partitions, delivery.max_waiting)
+        self._memory = parts.memory
+        self._backlog = Backlog(parts.flow, self._partitions, delivery.max_waiting, self._memory)
         self._lanes: Lanes[Job] = Lanes()
         self._tried = Tried()
         self._evidence = Evidence()
@@ -285,6 +294,8 @@ class Engine:
         """Return a lane whose attempt may begin now, and count it towards the pace."""
         if self._is_stopped or (self._lanes.is_all_running and self.breaker.state is BreakerState.CLOSED):
             return None
+        if busy and self._memory.free_bytes <= 0:
+            return None  # one request at a time: its end asks again
         now, before = self._clock.monotonic(), self.breaker.state
         if not self._pace.is_open(now) or busy >= self.breaker.limit(self._delivery.max_in_flight, now):
             return None
@@ -374,11 +385,14 @@ class Engine:
         return body
 
     async def _send(self, headers: dict[str, str], body: Body) -> Response | NoResponse:
+        body_bytes = len(body.payload) * BODY_COPIES
         self._sending += 1
+        self._memory.add(body_bytes)
         try:
             return await self._sender.send(headers, body.payload)
         finally:
             self._sending -= 1
+            self._memory.remove(body_bytes)
 
     async def _settle(self, lane: Lane[Job], job: Job, outcome: Outcome, instant: Instant | None) -> None:
         """Decide the fate of the head after one attempt."""

@@ -71,6 +71,7 @@ from eventproc.delivery.backlog import PartitionTap
 from eventproc.delivery.faust_subscription import Conductor
 from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.fetch_plan import in_sessions
+from eventproc.delivery.fetch_room import FetchRoom
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.read_positions import ReadPositions, Step, find_jumps
@@ -103,6 +104,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
         consumer._isolation_level = transport.isolation_level  # noqa: SLF001 - Faust's is for its own transactions
+        consumer._fetch_max_bytes = min(consumer._fetch_max_bytes, transport.room.max_bytes)  # noqa: SLF001
         return consumer
 
     def close(self) -> None:
@@ -130,7 +132,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer: AIOKafkaConsumer = self._ensure_consumer()
         partitions = list(consumer.assignment())
         pace = fetch_pace(len(partitions), consumer._fetch_max_wait_ms)  # noqa: SLF001
-        in_sessions(consumer._fetcher, pace)  # noqa: SLF001
+        in_sessions(consumer._fetcher, pace, self.consumer.room)  # noqa: SLF001
         fetched = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
         if consumer.assignment() != set(partitions):
             self.consumer.positions = {}
@@ -232,6 +234,7 @@ class Consumer(driver.Consumer):
 
     ledger: Ledger
     tap: PartitionTap
+    room: FetchRoom
     points: dict[Partition, CommitPoint]
     positions: dict[Partition, tuple[int | None, str]]
 
@@ -240,8 +243,8 @@ class Consumer(driver.Consumer):
         self.positions = {}
         self._polls = 0
         super().__init__(*args, **kwargs)
-        self.ledger = self.transport.ledger
-        self.tap = self.transport.tap
+        transport = self.transport
+        self.ledger, self.tap, self.room = transport.ledger, transport.tap, transport.room
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -354,12 +357,12 @@ class Transport(driver.Transport):
         *args: Any,
         ledger: Ledger,
         tap: PartitionTap,
+        room: FetchRoom,
         fetch_max_wait_ms: int,
         isolation_level: IsolationLevel,
         **kwargs: Any,
     ) -> None:
-        self.ledger = ledger
-        self.tap = tap
+        self.ledger, self.tap, self.room = ledger, tap, room
         self.fetch_max_wait_ms = fetch_max_wait_ms
         self.isolation_level = isolation_level
         super().__init__(*args, **kwargs)

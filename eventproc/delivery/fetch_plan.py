@@ -20,6 +20,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
 from eventproc.delivery.fetch_pace import FetchPace
+from eventproc.delivery.fetch_room import AMPLE, FetchRoom, LeftOut
 from eventproc.delivery.fetch_sessions import FetchBounds, FetchSessions, SessionFetch
 
 Actions: TypeAlias = tuple[
@@ -31,8 +32,15 @@ Actions: TypeAlias = tuple[
 class FetchPlan:
     """In place of ``_get_actions_per_node`` of aiokafka's fetcher."""
 
-    def __init__(self, fetcher: Any, pace: FetchPace, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        fetcher: Any,
+        pace: FetchPace,
+        clock: Callable[[], float] = time.monotonic,
+        room: FetchRoom = AMPLE,
+    ) -> None:
         self.pace = pace
+        self._room = room
         self._fetcher = fetcher
         self._clock = clock
         self._sent_at: dict[int, float] = {}
@@ -52,15 +60,23 @@ class FetchPlan:
         free = {node: led for node, led in states.items() if node not in fetcher._in_flight}
         rests = {node: self._sent_at.get(node, -math.inf) + self.pace.apart / 1000 - now for node in free}
         waits = {node: seconds for node, seconds in rests.items() if seconds > 0}
+        if free.keys() <= waits.keys():
+            return [], {}, min(waits.values(), default=fetcher._fetcher_timeout), False, []
+        most_bytes = self._room.make(fetcher._records) // len(states)
+        if most_bytes <= 0:
+            return [], {}, fetcher._fetcher_timeout, False, []  # whatever is taken wakes the plan
+        left_out = LeftOut(fetcher._records, self._room.paused())
         holding = self._look_at_records(free, waits)
         timeout = min(waits.values()) if waits else fetcher._fetcher_timeout
         requests: list[tuple[int, FetchRequest]] = []
         for node, led in free.items():
-            if node in waits or (node in holding and led.keys() <= fetcher._records.keys()):
+            if node in waits or (
+                (node in holding or left_out.paused) and all(map(left_out.__contains__, led))
+            ):
                 continue
             if any(state._position is None or state._paused for state in led.values()):
                 return self._thorough(assignment)
-            requests.append((node, self._request(node, led, is_part=node in holding)))
+            requests.append((node, self._request(node, led, left_out, most_bytes, is_part=node in holding)))
         self._sent_at.update((node, now) for node, _ in requests)
         return requests, {}, timeout, False, []
 
@@ -97,23 +113,31 @@ class FetchPlan:
             self._assignment, self._metadata = assignment, metadata
         return self._states
 
-    def _request(self, node: int, states: Mapping[TopicPartition, Any], *, is_part: bool) -> SessionFetch:
+    def _request(
+        self,
+        node: int,
+        states: Mapping[TopicPartition, Any],
+        left_out: LeftOut,
+        most_bytes: int,
+        *,
+        is_part: bool,
+    ) -> SessionFetch:
         fetcher, sessions = self._fetcher, self._fetcher._client
         bounds = FetchBounds(
             wait_ms=self.pace.short_wait if is_part else self.pace.wait,
             least_bytes=fetcher._fetch_min_bytes,
-            most_bytes=fetcher._fetch_max_bytes,
+            most_bytes=min(most_bytes, fetcher._fetch_max_bytes),
             most_partition_bytes=fetcher._max_partition_fetch_bytes,
             isolation_level=fetcher._isolation_level,
         )
-        return SessionFetch(sessions.session_of(node), states, fetcher._records, bounds)
+        return SessionFetch(sessions.session_of(node), states, left_out, bounds)
 
 
-def in_sessions(fetcher: Any, pace: FetchPace) -> None:
-    """Let aiokafka's fetcher begin sessions, or begin them anew, at this pace."""
+def in_sessions(fetcher: Any, pace: FetchPace, room: FetchRoom = AMPLE) -> None:
+    """Let aiokafka's fetcher begin sessions, or begin them anew, at this pace and within this room."""
     if not isinstance(fetcher._client, FetchSessions):
         fetcher._client = FetchSessions(fetcher._client)
-        fetcher._get_actions_per_node = FetchPlan(fetcher, pace)
+        fetcher._get_actions_per_node = FetchPlan(fetcher, pace, room=room)
     fetcher._get_actions_per_node.pace = pace
     fetcher._client.restart()
 

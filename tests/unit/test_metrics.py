@@ -44,6 +44,8 @@ NAMES = {
     "eventproc_unbuildable_total",
     "eventproc_source_lag",
     "eventproc_expired_total",
+    "eventproc_held_bytes",
+    "eventproc_held_bytes_max",
     "eventproc_ready",
     "eventproc_stuck_seconds",
     "eventproc_kafka_unreachable_seconds",
@@ -67,6 +69,7 @@ def collector(*engines: Engine, wall: float = 0.0, is_ready: bool = True) -> Eve
         is_ready=lambda: is_ready,
         topic_troubles=lambda: {"eventproc.dead-letter": TopicTrouble(wall - 5, "NotEnoughReplicas")},
         expired=lambda: {"TRANSACTION": 4},
+        held_bytes=lambda: {"waiting": (5, 100), "routing": (0, 25)},
     )
     return EventprocCollector(sources)
 

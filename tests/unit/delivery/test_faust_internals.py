@@ -20,6 +20,7 @@ from eventproc.delivery import faust_internals
 from eventproc.delivery.backlog import PartitionTap
 from eventproc.delivery.faust_internals import Consumer, ConsumerThread
 from eventproc.delivery.fetch_pace import fetch_pace
+from eventproc.delivery.fetch_room import AMPLE
 from eventproc.delivery.read_positions import ReadPositions
 from eventproc.identifiers import Offset
 from eventproc.watermark import CommitPoint
@@ -93,7 +94,9 @@ class FakeAiokafka:
 def thread(aiokafka: FakeAiokafka, tap: PartitionTap | None = None) -> Any:
     bare: Any = ConsumerThread.__new__(ConsumerThread)
     points = {A: CommitPoint(Offset(3), "meta")}
-    bare.consumer = SimpleNamespace(points=points, positions={}, tap=tap or PartitionTap(), flow_active=True)
+    bare.consumer = SimpleNamespace(
+        points=points, positions={}, tap=tap or PartitionTap(), room=AMPLE, flow_active=True
+    )
     bare._read, bare._steps = ReadPositions(lambda: 0.0), {}
     bare._consumer = aiokafka
     return bare

@@ -15,6 +15,7 @@ from typing_extensions import Self
 from agents.router import MAX_OUTSTANDING, Router, RouterTopics
 from eventproc.customer_index import CustomerIndex
 from eventproc.delivery import outlets, topic_troubles
+from eventproc.delivery.held_bytes import HeldBytes
 from eventproc.delivery.inbound import InboundRecord
 from eventproc.delivery.journal import Tracer
 from eventproc.delivery.topic_troubles import TopicTroubles
@@ -78,9 +79,15 @@ class FakeDirectory:
 
 class World:
     def __init__(
-        self, *, ready: bool = True, max_record_bytes: int = 10_000, tracer: Tracer | None = None
+        self,
+        *,
+        ready: bool = True,
+        max_record_bytes: int = 10_000,
+        tracer: Tracer | None = None,
+        memory_bytes: int = 1_000_000,
     ) -> None:
         self.limits = RecordLimits(max_record_bytes)
+        memory = HeldBytes(memory_bytes)
         self.producer = FakeProducer()
         self.troubles = TopicTroubles()
         self.flow = FakeFlow()
@@ -88,7 +95,7 @@ class World:
         table = RoutingTable([ClientRule("w", endpoints={Sep.SEP24: WALLET})], BUSINESS)
         topics = RouterTopics({BUSINESS: "to.business", WALLET: "to.wallet"}, "invalid", "dead", "customers")
         parts: Any = (table, topics, self.producer, self.directory, self.flow)
-        self.router = Router(*parts, limits=self.limits, troubles=self.troubles, tracer=tracer)
+        self.router = Router(*parts, limits=self.limits, troubles=self.troubles, memory=memory, tracer=tracer)
         self.router.assign(SOURCE, 0, "")
 
     def accept(self, offset: int, value: bytes | None, headers: Any = ()) -> None:
@@ -409,3 +416,35 @@ async def test_a_drain_ends_within_its_bound_when_the_broker_is_away() -> None:
         await settle()
         await asyncio.wait_for(world.router.drain(0.01), 2)
         assert world.watermark == 0
+
+
+async def test_no_record_is_routed_while_the_copies_of_others_pass_the_bound() -> None:
+    async with World(memory_bytes=10_000) as world:
+        world.producer.acknowledges = False
+        for number in range(10):
+            world.accept(number, event(number, text="x" * 3000))
+        await settle()
+        assert len(world.producer.sent) == 4, "the second record's copies pass it"
+        world.producer.acknowledges = True
+        for future in list(world.producer.futures):
+            future.set_result(None)
+        await settle()
+        assert len(world.producer.sent) == 20
+        assert world.watermark == 10
+        assert world.flow.paused == set()
+
+
+async def test_what_waits_for_room_is_not_routed_after_a_drain() -> None:
+    async with World(memory_bytes=10_000) as world:
+        world.producer.acknowledges = False
+        for number in range(10):
+            world.accept(number, event(number, text="x" * 3000))
+        await settle()
+        draining = asyncio.ensure_future(world.router.drain(60))
+        await settle()
+        for future in list(world.producer.futures):
+            future.set_result(None)
+        await draining
+        await settle()
+        assert len(world.producer.sent) == 4
+        assert world.watermark == 2

@@ -41,7 +41,7 @@ def test_a_panel_asks_for_metrics_and_labels_that_workers_have(panel: dict[str, 
 def test_a_panel_explains_itself(panel: dict[str, Any]) -> None:
     assert panel["title"]
     assert panel["description"].endswith(".")
-    assert panel["fieldConfig"]["defaults"]["unit"] in {"ops", "s", "short", "cpm"}
+    assert panel["fieldConfig"]["defaults"]["unit"] in {"ops", "s", "short", "cpm", "bytes"}
 
 
 @each_panel

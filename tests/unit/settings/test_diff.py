@@ -29,6 +29,7 @@ NEEDS_RESTART = {
     "delivery.mode",
     "delivery.shadow.retention_hours",
     "delivery.on_dead_letter",
+    "delivery.max_waiting_bytes",
     "delivery.commit_interval_seconds",
     "delivery.drain_timeout_seconds",
     "delivery.worker_shutdown_timeout_seconds",
