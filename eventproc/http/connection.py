@@ -214,13 +214,15 @@ class Connection(asyncio.Protocol):
         waiter, reader = self._waiter, self._reader
         assert waiter is not None  # noqa: S101 - callers have looked
         self._waiter = None
+        if waiter.done():  # cancelled, and its sender, who has not awoken yet, will end the connection
+            self.abort()
+            return
         result: Result
         if reader.status:
             result = Answer(reader.status, reader.headers, reader.excerpt)
         else:
             result = Unanswered(kind, reader.problem, reader.received)
-        if not waiter.done():
-            waiter.set_result(result)
+        waiter.set_result(result)
         if reader.is_reusable and self._is_written():
             self._rest()
         elif reader.is_whole and self._is_written():
