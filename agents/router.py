@@ -40,11 +40,12 @@ from eventproc.payloads.platform_event import iso_timestamp
 from eventproc.payloads.spans import transaction_span
 from eventproc.record_limits import RecordLimits, record_bytes, room_needed
 from eventproc.records import (
-    TRACEPARENT,
     Headers,
     Source,
+    header_values,
     internal_headers,
     read_origin,
+    read_traceparent,
 )
 from eventproc.routing import Route, RoutingTable
 from eventproc.watermark import CommitPoint
@@ -269,7 +270,7 @@ class Router(Service):
         route = self._table.route(event, index)
         self.stats.matches[route.match] += 1
         self._journal.routed(event, source, route)
-        traceparent = _traceparent(record.headers)
+        traceparent = read_traceparent(header_values(record.headers))
         if self._tracer is not None:
             traceparent = self._tracer.routing(event, source, route, traceparent)
         headers = internal_headers(event, source, traceparent, transaction_span(event))
@@ -394,7 +395,3 @@ class Router(Service):
             "router.send_failed", partition=pending.partition, offset=pending.offset, problem=repr(error)
         )
         self.add_future(self.crash(error))
-
-
-def _traceparent(headers: Headers) -> bytes | None:
-    return next((value for name, value in headers if name == TRACEPARENT), None)

@@ -25,6 +25,9 @@ REDRIVEN: Final = "redriven"
 TRACEPARENT: Final = "traceparent"
 TRANSACTION_SPAN: Final = "transaction-span"
 
+MAX_TRACEPARENT_BYTES: Final = 256
+"""W3C's has 55, and a later version may be longer."""
+
 Headers = list[tuple[str, bytes | None]]
 """Kafka record headers: name and value, in order, as aiokafka takes them. Kafka allows a null as value."""
 
@@ -97,9 +100,15 @@ def read_origin(headers: Iterable[tuple[str, bytes | None]] | None) -> Origin:
         found.get(EVENT_TYPE, b"").decode("utf-8", "replace"),
         _read_source(found),
         None if redriven is None else redriven.decode("utf-8", "replace"),
-        found.get(TRACEPARENT),
+        read_traceparent(found),
         found.get(TRANSACTION_SPAN),
     )
+
+
+def read_traceparent(found: dict[str, bytes]) -> bytes | None:
+    """Return the trace that a record belongs to, unless it is far longer than the standard's."""
+    value = found.get(TRACEPARENT)
+    return value if value is not None and len(value) <= MAX_TRACEPARENT_BYTES else None
 
 
 def _read_source(found: dict[str, bytes]) -> Source | None:
