@@ -50,6 +50,7 @@ from eventproc.delivery.producer import RecordProducer
 from eventproc.delivery.reloader import Reloader
 from eventproc.delivery.shadow_sender import ShadowSender
 from eventproc.delivery.signing_key_watch import SigningKeyWatch
+from eventproc.delivery.stopped_partitions import StoppedPartitions
 from eventproc.delivery.topic_limits import read_topic_limits
 from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.delivery.topics import plan_topics
@@ -125,11 +126,17 @@ class EventprocApp(App):
         return None if self._consumer is None else self._consumer.answered_at()
 
     def readable_end(self) -> Callable[[Partition], int | None]:
-        """Up to where an assigned partition can be read; before its end while a transaction is open."""
+        """Up to where an assigned partition can be read: before its end while a transaction is open."""
         if self._consumer is None:
             return lambda _partition: None
         consumer, assigned = self._consumer, self._consumer.assignment()
-        return lambda partition: consumer.readable_end(partition) if partition in assigned else None
+        end = lambda partition: consumer.readable_end(partition) if partition in assigned else None  # noqa: E731
+        return self.stopped.readable_end(end)
+
+    @property
+    def stopped(self) -> StoppedPartitions:
+        """The partitions that stand still at a batch that cannot be read."""
+        return self.transport.stopped  # type: ignore[no-any-return]
 
     async def on_start(self) -> None:
         """Faust's own start, then producer, directory, router, in this order."""

@@ -50,6 +50,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_expired_total": "How many records of a topic did Kafka delete before they were done?",
     "eventproc_held_bytes": "How many bytes of events does this worker hold, and where?",
     "eventproc_held_bytes_max": "How many may it hold there before it holds back?",
+    "eventproc_partition_stopped_offset": "At which offset does a partition stand still, unreadable?",
     "eventproc_ready": "Does this worker take part in the work? 1: yes, as /health/ready says.",
     "eventproc_stuck_seconds": "For how long has something in this worker not got on?",
     "eventproc_kafka_unreachable_seconds": "For how long has this worker not reached Kafka? 0: it does.",
@@ -87,6 +88,7 @@ class Sources:
     kafka_unreachable_seconds: Callable[[], float] = lambda: 0.0
     expired: Callable[[], Mapping[str, int]] = dict
     held_bytes: Callable[[], Mapping[str, tuple[int, int]]] = dict
+    stopped: Callable[[], Mapping[Partition, int]] = dict
 
 
 class EventprocCollector(Collector):
@@ -142,6 +144,9 @@ class EventprocCollector(Collector):
         yield _counter("eventproc_unbuildable_total", (), [((), router.stats.unbuildable)])
         source_lag = GaugeMetricFamily("eventproc_source_lag", QUESTIONS["eventproc_source_lag"])
         yield Family(source_lag, (), [((), lag(router.partitions, highwater))])
+        name, labels = "eventproc_partition_stopped_offset", ("partition", "topic")
+        stopped = [((str(number), topic), at) for (topic, number), at in self._sources.stopped().items()]
+        yield Family(GaugeMetricFamily(name, QUESTIONS[name], labels=labels), labels, stopped)
 
 
 def _held_bytes(by_place: Mapping[str, tuple[int, int]]) -> Iterator[Family]:

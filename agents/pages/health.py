@@ -11,8 +11,11 @@ from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from agents.pages.view import View, json_response
+from eventproc.delivery.partitions import Partition
+from eventproc.delivery.stopped_partitions import StoppedPartition
 from eventproc.delivery.topic_troubles import in_words
 from eventproc.metrics import EventprocCollector, Sources
+from eventproc.payloads.platform_event import iso_timestamp
 
 SLICE_SECONDS: Final = 0.004
 """Of work on a scrape at a time; a request to a receiver takes the loop about 0.2 ms."""
@@ -30,9 +33,11 @@ class Ready(View):
     """Whether it takes part in the work."""
 
     async def get(self, request: web.Request) -> Any:  # noqa: ARG002 - Faust's signature
-        """503 with the reasons when not."""
+        """503 with the reasons when not; a stopped partition is no reason, as all others continue."""
         problems = not_ready(self.app)
-        return json_response({"ready": not problems, "problems": problems}, 503 if problems else 200)
+        stopped = [_stopped(*one) for one in sorted(self.app.stopped.current.items())]
+        answer = {"ready": not problems, "problems": problems, "stopped_partitions": stopped}
+        return json_response(answer, 503 if problems else 200)
 
 
 class Metrics(View):
@@ -65,6 +70,18 @@ async def in_slices(pieces: Iterable[str], clock: Callable[[], float]) -> bytes:
             await asyncio.sleep(0)
             began = clock()
     return b"".join([*slices, "".join(slice_).encode()])
+
+
+def _stopped(partition: Partition, stopped: StoppedPartition) -> dict[str, Any]:
+    topic, number = partition
+    return {
+        "topic": topic,
+        "partition": number,
+        "offset": stopped.offset,
+        "next_offset": stopped.next_offset,
+        "problem": stopped.problem,
+        "since": iso_timestamp(int(stopped.since * 1000)),
+    }
 
 
 def not_ready(app: Any) -> list[str]:
@@ -113,4 +130,5 @@ def _sources(app: Any) -> Sources:
             **{one.destination.topic: one.partitions.expired for one in parts.engines.values()},
         },
         held_bytes=parts.memory.held_bytes,
+        stopped=lambda: {one: at.offset for one, at in app.stopped.current.items()},
     )

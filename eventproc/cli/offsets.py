@@ -12,6 +12,7 @@ from eventproc.cli.consent import WritingCommand, require_consent, stdin_is_term
 from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import fact, printable
 from eventproc.cli.kafka_command import load, plain_console, print_json, quieten, run
+from eventproc.cli.offsets_skip import skip
 from eventproc.offset_plan import ImportPlan, NoGroupError
 from settings import Settings
 
@@ -44,7 +45,7 @@ def offsets_commands(
 
     @click.group()
     def offsets() -> None:
-        """Set where the first worker begins to read the anchor's topic."""
+        """Set where workers go on to read: behind another consumer, or behind what cannot be read."""
 
     @offsets.command("import", cls=WritingCommand, epilog=EPILOG)
     @click.option(
@@ -159,3 +160,4 @@ def _kafka(settings: Settings) -> Importer:
 
 
 offsets = offsets_commands(_kafka)
+offsets.add_command(skip)

@@ -76,6 +76,7 @@ from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.read_positions import ReadPositions, Step, find_jumps
 from eventproc.delivery.record_batches import read_any_batch
+from eventproc.delivery.stopped_partitions import StoppedPartitions
 from eventproc.logs import TELL_AGAIN_SECONDS
 from eventproc.watermark import CommitPoint
 from settings.consumer import IsolationLevel
@@ -199,6 +200,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> Any:
+        self.consumer.stopped.look(consumer)
         try:
             records = await self._fetch_flowing(consumer, active_partitions, timeout, max_records)
         except NoOffsetForPartitionError:  # aiokafka has asked before _seek_to_committed has sought
@@ -235,6 +237,7 @@ class Consumer(driver.Consumer):
     ledger: Ledger
     tap: PartitionTap
     room: FetchRoom
+    stopped: StoppedPartitions
     points: dict[Partition, CommitPoint]
     positions: dict[Partition, tuple[int | None, str]]
 
@@ -245,6 +248,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         transport = self.transport
         self.ledger, self.tap, self.room = transport.ledger, transport.tap, transport.room
+        self.stopped = transport.stopped
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -365,6 +369,7 @@ class Transport(driver.Transport):
         self.ledger, self.tap, self.room = ledger, tap, room
         self.fetch_max_wait_ms = fetch_max_wait_ms
         self.isolation_level = isolation_level
+        self.stopped = StoppedPartitions()
         super().__init__(*args, **kwargs)
 
 

@@ -77,6 +77,12 @@ def unreadable_batches(consumer: AIOKafkaConsumer) -> Mapping[TopicPartition, Un
     }
 
 
+def next_to_read(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """The position of an assigned partition; None while it is not known."""
+    found: int | None = consumer._subscription.subscription.assignment.state_value(partition)._position
+    return found
+
+
 def fetch_again(consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
     """Ask for an unreadable batch once more: another replica may have it undamaged."""
     if consumer._fetcher._records.pop(partition, None) is not None:
@@ -98,7 +104,7 @@ async def poll(
             bytes=len(batch.raw),
             problem=batch.problem,
         )
-        consumer.seek(partition, batch.next_offset)
+        consumer.seek(partition, min(batch.next_offset, consumer.highwater(partition) or batch.next_offset))
     return found
 
 

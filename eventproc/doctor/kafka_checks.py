@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from aiokafka import TopicPartition
+
 from eventproc.delivery.kafka_access import LetIn, Refused, Unreachable
 from eventproc.delivery.topics import SAFE_REPLICATION, TopicPlan, plan_topics
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
@@ -219,6 +221,10 @@ def _group(facts: KafkaFacts, settings: Settings) -> Iterator[Check]:
     elif committed:
         yield ok(group, "offsets", f"known for {len(committed)} of {len(source)} source partitions")
     yield from _lost(facts, group)
+    for one, batch in facts.stopped.items():
+        what = f"stands still at offset {batch.offset}: {batch.problem}"
+        way_out = f"see EventprocPartitionStopped in docs/operations.md, and offsets skip {_place(one)}"
+        yield problem(_place(one), "records", what, way_out)
 
 
 def _group_record(facts: KafkaFacts, settings: Settings, plans: Sequence[TopicPlan]) -> Iterator[Check]:
@@ -253,6 +259,10 @@ def _lost(facts: KafkaFacts, group: str) -> Iterator[Check]:
             yield warning(
                 group, "offsets", what, "the topic was truncated or created again; see partition.truncated"
             )
+
+
+def _place(partition: TopicPartition) -> str:
+    return f"{partition.topic}/{partition.partition}"
 
 
 def _kept(milliseconds: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,8 +16,10 @@ from aiokafka.errors import KafkaError, for_code
 
 from eventproc.delivery.assignor import subscription_of
 from eventproc.delivery.bounded_kafka import (
+    POLL_MS,
     admin_client,
     committed_offsets,
+    consumer_client,
     describe_group,
     span_client,
     whole_spans,
@@ -25,6 +28,7 @@ from eventproc.delivery.bounded_kafka import (
 from eventproc.delivery.kafka_access import Access, LetIn, Unreachable, ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.left_behind import find_left_behind
+from eventproc.delivery.record_batches import UnreadableBatch, next_to_read, unreadable_batches
 from eventproc.errors import EventprocError
 from eventproc.group_progress import LeftBehind, Remaining, remaining
 from eventproc.group_topics import GroupTopics
@@ -36,6 +40,9 @@ TOPIC_CONFIGS: Final = (
 )
 GROUPS_TOPIC: Final = "__consumer_offsets"
 BROKER_CONFIGS: Final = ("offset.metadata.max.bytes", "offsets.retention.minutes")
+
+FETCH_BYTES: Final = 64 * 1024
+"""Of each partition only the next batch is looked at; Kafka gives a larger one all the same."""
 
 _TROUBLES: Final = (KafkaError, OSError, ValueError, EventprocError, asyncio.TimeoutError)
 
@@ -75,6 +82,8 @@ class KafkaFacts:
     topics: Mapping[str, TopicFacts] = field(default_factory=dict)
     positions: Mapping[TopicPartition, Position] = field(default_factory=dict)
     left_behind: Sequence[LeftBehind] | None = ()
+    stopped: Mapping[TopicPartition, UnreadableBatch] = field(default_factory=dict)
+    """Partitions that the group cannot read on, and the batch."""
     members: int | None = None
     groups_configs: Mapping[str, str] = field(default_factory=dict)
     """Of the topic in which Kafka keeps groups; nothing when not told."""
@@ -146,6 +155,7 @@ async def _ask(
         found,
         positions,
         left_behind,
+        await _stopped(settings, positions, timeout_seconds),
         members,
         configs.get(GROUPS_TOPIC, {}),
         foreign,
@@ -242,6 +252,30 @@ def _position(begin: int, end: int, committed: int | None, metadata: str) -> Pos
     if committed is None or committed >= begin:
         return Position(begin, end, committed)
     return Position(begin, end, committed, remaining(0, begin, committed, metadata))
+
+
+async def _stopped(
+    settings: Settings, positions: Mapping[TopicPartition, Position], timeout_seconds: float
+) -> Mapping[TopicPartition, UnreadableBatch]:
+    """What cannot be read, as far as the next batches of the group within the bound show it."""
+    starts = {
+        one: max(at.begin, at.committed or 0)
+        for one, at in positions.items()
+        if at.committed is not None or one.topic == settings.topics.source
+    }
+    left = {one for one, start in starts.items() if start < positions[one].end}
+    if not left:
+        return {}
+    async with consumer_client(settings, max_partition_fetch_bytes=FETCH_BYTES) as consumer:
+        consumer.assign(list(left))
+        for one in left:
+            consumer.seek(one, starts[one])
+        deadline = time.monotonic() + timeout_seconds
+        while left and time.monotonic() < deadline:
+            await consumer.getmany(*left, timeout_ms=POLL_MS)
+            left -= unreadable_batches(consumer).keys()
+            left -= {one for one in left if next_to_read(consumer, one) != starts[one]}
+        return unreadable_batches(consumer)
 
 
 async def _producer_problem(settings: Settings, timeout_seconds: float) -> str | None:

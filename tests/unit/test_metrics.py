@@ -46,6 +46,7 @@ NAMES = {
     "eventproc_expired_total",
     "eventproc_held_bytes",
     "eventproc_held_bytes_max",
+    "eventproc_partition_stopped_offset",
     "eventproc_ready",
     "eventproc_stuck_seconds",
     "eventproc_kafka_unreachable_seconds",
@@ -70,6 +71,7 @@ def collector(*engines: Engine, wall: float = 0.0, is_ready: bool = True) -> Eve
         topic_troubles=lambda: {"eventproc.dead-letter": TopicTrouble(wall - 5, "NotEnoughReplicas")},
         expired=lambda: {"TRANSACTION": 4},
         held_bytes=lambda: {"waiting": (5, 100), "routing": (0, 25)},
+        stopped=lambda: {PARTITION: 5},
     )
     return EventprocCollector(sources)
 

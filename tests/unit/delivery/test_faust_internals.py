@@ -22,6 +22,7 @@ from eventproc.delivery.faust_internals import Consumer, ConsumerThread
 from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.fetch_room import AMPLE
 from eventproc.delivery.read_positions import ReadPositions
+from eventproc.delivery.stopped_partitions import StoppedPartitions
 from eventproc.identifiers import Offset
 from eventproc.watermark import CommitPoint
 
@@ -63,6 +64,7 @@ class FakeAiokafka:
         self.error = error
         self.hang = hang
         self._coordinator = self._fetcher = self._client = self
+        self._records: dict[Any, Any] = {}
         self._get_actions_per_node = None
         self._fetch_max_wait_ms = 20
         self._subscription = SimpleNamespace(subscription=None)
@@ -95,7 +97,12 @@ def thread(aiokafka: FakeAiokafka, tap: PartitionTap | None = None) -> Any:
     bare: Any = ConsumerThread.__new__(ConsumerThread)
     points = {A: CommitPoint(Offset(3), "meta")}
     bare.consumer = SimpleNamespace(
-        points=points, positions={}, tap=tap or PartitionTap(), room=AMPLE, flow_active=True
+        points=points,
+        positions={},
+        tap=tap or PartitionTap(),
+        stopped=StoppedPartitions(),
+        room=AMPLE,
+        flow_active=True,
     )
     bare._read, bare._steps = ReadPositions(lambda: 0.0), {}
     bare._consumer = aiokafka

@@ -1,0 +1,98 @@
+"""Partitions that stand still at a batch that cannot be read: for pages, metrics, readiness and the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from eventproc.delivery.partitions import Partition
+from eventproc.delivery.record_batches import UnreadableBatch, fetch_again, next_to_read, unreadable_batches
+
+log = structlog.stdlib.get_logger("eventproc.delivery")
+
+RETRY_SECONDS: Final = 30.0
+"""A batch is fetched again this often: another replica may lead by then, and have it undamaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedPartition:
+    """Where a partition stands still, and where reading could go on; ``since`` in seconds since the epoch."""
+
+    offset: int
+    next_offset: int
+    batch_bytes: int
+    problem: str
+    since: float
+
+
+class StoppedPartitions:
+    """Written by the consumer's thread, read by the event loop."""
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall = wall
+        self._clock = clock
+        self._retry_at: dict[Partition, float] = {}
+        self._current: Mapping[Partition, StoppedPartition] = {}
+
+    @property
+    def current(self) -> Mapping[Partition, StoppedPartition]:
+        """Those that stand still now, an immutable mapping that another thread may keep."""
+        return self._current
+
+    def readable_end(self, end: Callable[[Partition], int | None]) -> Callable[[Partition], int | None]:
+        """The same, with the offset of a partition that stands still: behind it nothing is to be expected."""
+        current = self._current
+        return lambda one: current[one].offset if one in current else end(one)
+
+    def look(self, consumer: AIOKafkaConsumer) -> None:
+        """Compare with what the consumer has stopped reading; fetch again what is due."""
+        held = unreadable_batches(consumer)
+        if not held and not self._current:
+            return
+        current = {
+            partition: stopped
+            for partition, stopped in self._current.items()
+            if partition in held or _is_still_there(consumer, TopicPartition(*partition), stopped)
+        }
+        for partition, batch in held.items():
+            known = current.get(partition)
+            if known is None or known.offset != batch.offset:
+                current[partition] = self._stop(partition, batch)
+            elif self._clock() >= self._retry_at[partition]:
+                self._retry_at[partition] = self._clock() + RETRY_SECONDS
+                fetch_again(consumer, partition)
+        self._current = current
+
+    def _stop(self, partition: TopicPartition, batch: UnreadableBatch) -> StoppedPartition:
+        self._retry_at[partition] = self._clock() + RETRY_SECONDS
+        log.error(
+            "partition.stopped",
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=batch.offset,
+            next_offset=batch.next_offset,
+            bytes=len(batch.raw),
+            problem=batch.problem,
+            hint=f"eventproc offsets skip {partition.topic}/{partition.partition} steps over the batch",
+        )
+        return StoppedPartition(batch.offset, batch.next_offset, len(batch.raw), batch.problem, self._wall())
+
+
+def _is_still_there(consumer: AIOKafkaConsumer, partition: TopicPartition, stopped: StoppedPartition) -> bool:
+    """Whether it is being fetched again; not once it was read, or is another worker's."""
+    if partition not in consumer.assignment():
+        return False
+    position = next_to_read(consumer, partition)
+    if position is not None and position > stopped.offset:
+        log.info(
+            "partition.resumed", topic=partition.topic, partition=partition.partition, offset=stopped.offset
+        )
+        return False
+    return True
