@@ -38,6 +38,7 @@ WAYS = ("plain", "committed", "aborted")
 TIMES = ("CreateTime", "LogAppendTime")
 SOURCE_CONFIGS = {
     "max.message.bytes": str(16 * 1024 * 1024),
+    "retention.ms": "-1",  # by their timestamps most of the records are long past it
     # Kafka since 3.6 refuses what is an hour in the future; older ones, and topics set so, do not.
     "message.timestamp.after.max.ms": str(2**63 - 1),
 }

@@ -47,7 +47,7 @@ async def test_a_damaged_batch_stops_its_partition_alone_and_is_stepped_over(
     business_server: Receiver,
     tmp_path: Path,
 ) -> None:
-    await create_topics(apache_kafka.bootstrap, {names.source: 2})
+    await create_topics(apache_kafka.bootstrap, {names.source: 2}, configs={"retention.ms": "-1"})
     env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names)
     partition, place = TopicPartition(names.source, 0), f"{names.source}/0"
     lost = [RawRecord(b"k", event_value(f"lost{number}", "t")) for number in range(3)]
