@@ -21,6 +21,7 @@ from yarl import URL
 
 from eventproc.delivery.example_sender import Answer
 from eventproc.destinations import Destination
+from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
 from eventproc.doctor.certificate import describe_certificate, judge_certificate
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
 from eventproc.http.aiohttp_connector import guarded_connector
@@ -34,7 +35,17 @@ from settings.delivery import DeliverySettings
 SendExample = Callable[[Destination], Awaitable[Answer]]
 """POSTs a signed example event, once."""
 
+_NOTHING_THERE: Final = frozenset({404, 410})
 _NETWORK: Final = "look at the firewall, the network policy and whether the receiver is up"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAddress:
+    """Where events would go with another setting, which is the right one if nothing is at the present."""
+
+    url: str
+    setting: str
+    """What leads there, like ``callback_api.event_path_mode: append``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +65,29 @@ async def examine_endpoint(
     delivery: DeliverySettings,
     timeout_seconds: float,
     send_example: SendExample | None,
+    other: OtherAddress | None = None,
 ) -> Examined:
     """Every check of one destination; with ``send_example`` it gets an example event, too."""
-    walk = _Walk(destination, delivery, timeout_seconds)
+    walk = _Walk(destination, delivery, timeout_seconds, post_decides=send_example is not None)
     with contextlib.suppress(_Stop):
         await walk.reach()
-        await walk.ask()
+        status = await walk.ask()
+        if destination.id == BUSINESS_SERVER:
+            await walk.compare(status, other)
         if send_example is not None:
             await walk.send(send_example)
     return Examined(walk.checks, walk.skew_seconds)
 
 
 class _Walk:
-    def __init__(self, destination: Destination, delivery: DeliverySettings, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        delivery: DeliverySettings,
+        timeout_seconds: float,
+        *,
+        post_decides: bool,
+    ) -> None:
         self.checks: list[Check] = []
         self.skew_seconds: float | None = None
         self._destination = destination
@@ -75,6 +96,7 @@ class _Walk:
         self._timeout_seconds = timeout_seconds
         self._url = URL(destination.endpoint.url, encoded=True)
         self._context: ssl.SSLContext | None = None
+        self._post_decides = post_decides
 
     async def reach(self) -> None:
         """Up to TLS."""
@@ -91,16 +113,12 @@ class _Walk:
         if self._context is not None:
             await self._shake_hands(address, self._context)
 
-    async def ask(self) -> None:
+    async def ask(self) -> int:
         """``OPTIONS``, which changes nothing anywhere; any status shows that an HTTP server is there."""
         before = time.time()
         began = time.monotonic()
         try:
-            async with (
-                self._session() as session,
-                session.options(self._url, allow_redirects=False, proxy=self._delivery.proxy_url) as response,
-            ):
-                status, date = response.status, response.headers.get("Date")
+            status, date = await self._options(self._url)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise self._stop("answer", _said(error), _NETWORK) from error
         seconds = time.monotonic() - began
@@ -112,8 +130,46 @@ class _Walk:
         elif 300 <= status < 400:
             way_out = "redirects are not followed: configure the URL that it leads to"
             self.checks.append(warning(self._id, "answer", what, way_out))
+        elif status in _NOTHING_THERE and self._id != BUSINESS_SERVER and not self._post_decides:
+            way_out = "is the URL right? Some servers answer so to OPTIONS alone: --send-test-event shows"
+            self.checks.append(warning(self._id, "answer", what, way_out))
         else:
             self.checks.append(ok(self._id, "answer", what))
+        return status
+
+    async def compare(self, status: int, other: OtherAddress | None) -> None:
+        """Whether the server is at this address or at the other that its configuration may mean.
+
+        404 and 410 say that nothing is there; 405 is what a path answers that takes POST alone.
+        """
+        there = None if other is None else await self._status_at(other.url)
+        found = f"{self._destination.endpoint.url} answers HTTP {status}"
+        if other is not None:
+            found += f", {other.url} {'nothing' if there is None else f'HTTP {there}'}"
+        if status not in _NOTHING_THERE or self._post_decides:
+            self.checks += [ok(self._id, "address", found)] if other is not None else []
+        elif other is not None and there is not None and there not in _NOTHING_THERE:
+            way_out = f"set {other.setting}: events would get this answer for ever"
+            self.checks.append(problem(self._id, "address", found, way_out))
+        else:
+            way_out = (
+                "correct callback_api.base_url or callback_api.event_path_mode; if the server answers so to "
+                "OPTIONS alone, --send-test-event decides"
+            )
+            self.checks.append(problem(self._id, "address", found, way_out))
+
+    async def _status_at(self, url: str) -> int | None:
+        try:
+            return (await self._options(URL(url, encoded=True)))[0]
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
+            return None
+
+    async def _options(self, url: URL) -> tuple[int, str | None]:
+        async with (
+            self._session() as session,
+            session.options(url, allow_redirects=False, proxy=self._delivery.proxy_url) as response,
+        ):
+            return response.status, response.headers.get("Date")
 
     async def send(self, send_example: SendExample) -> None:
         """A signed example event."""
@@ -129,6 +185,9 @@ class _Walk:
             way_out = (
                 "the receiver does not accept our proof: compare keys, host and secret (eventproc verify)"
             )
+            self.checks.append(problem(self._id, "test event", what, way_out))
+        elif answer.status in _NOTHING_THERE:
+            way_out = "nothing is at this address: correct the URL; events wait until then"
             self.checks.append(problem(self._id, "test event", what, way_out))
         elif isinstance(answer.outcome, Rejected):
             way_out = (

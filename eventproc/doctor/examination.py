@@ -15,9 +15,10 @@ from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.record_batches import CODECS
 from eventproc.delivery.topics import plan_topics
 from eventproc.destinations import Destination, build_destinations
+from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
 from eventproc.destinations.client_endpoint import client_endpoints
 from eventproc.doctor.clock import judge_clocks
-from eventproc.doctor.endpoint import Examined, SendExample, examine_endpoint
+from eventproc.doctor.endpoint import Examined, OtherAddress, SendExample, examine_endpoint
 from eventproc.doctor.findings import Check, ok, problem, warning
 from eventproc.doctor.kafka_checks import KAFKA, judge_kafka
 from eventproc.doctor.kafka_facts import ask_kafka
@@ -27,6 +28,7 @@ from eventproc.events import EventType
 from eventproc.example_events import Owner, Wish, make_examples, owner_of
 from eventproc.payloads import Sep
 from settings import Settings
+from settings.callback_api import PathMode, event_url
 
 CONFIGURATION: Final = "configuration"
 
@@ -94,7 +96,8 @@ async def _examine_endpoints(
 
     async def look_at(destination: Destination) -> Examined:
         async with gate:
-            found = await examine_endpoint(destination, settings.delivery, order.timeout_seconds, send)
+            other = other_address(settings) if destination.id == BUSINESS_SERVER else None
+            found = await examine_endpoint(destination, settings.delivery, order.timeout_seconds, send, other)
         on_step()
         return found
 
@@ -105,6 +108,14 @@ async def _examine_endpoints(
         if found.skew_seconds is not None
     }
     return [*(check for found in examined for check in found.checks), *judge_clocks(skews)]
+
+
+def other_address(settings: Settings) -> OtherAddress | None:
+    """Where the other releases of the platform would send events, if that is somewhere else."""
+    api = settings.callback_api
+    mode: PathMode = "append" if api.event_path_mode == "root" else "root"
+    url = event_url(api.base_url, mode)
+    return None if url == api.event_url else OtherAddress(url, f"callback_api.event_path_mode: {mode}")
 
 
 async def _examine_key(settings: Settings, order: Order, on_step: Callable[[], None]) -> list[Check]:

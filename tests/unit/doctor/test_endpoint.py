@@ -15,16 +15,18 @@ import pytest
 
 from eventproc.auth import NoAuth
 from eventproc.delivery.example_sender import Answer
-from eventproc.destinations import Destination, Endpoint, TlsOptions
+from eventproc.destinations import Destination, Endpoint, TlsOptions, build_destinations
 from eventproc.doctor.endpoint import Examined, examine_endpoint
+from eventproc.doctor.examination import other_address
 from eventproc.doctor.findings import Check, State
 from eventproc.identifiers import DestinationId
 from eventproc.outcomes import Delivered, Failed, FailureKind, Rejected
-from settings import load_settings
+from settings import Settings, load_settings
 from tests.servers import replies
 from tests.servers.certificates import Authority
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.receiver import Receiver
+from tests.servers.request_record import RequestRecord
 
 SECONDS = 30.0
 
@@ -187,13 +189,88 @@ async def test_a_server_that_never_answers_is_not_awaited_for_ever() -> None:
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [(204, State.OK), (404, State.OK), (405, State.OK), (302, State.WARNING), (503, State.WARNING)],
+    [
+        (204, State.OK),
+        (405, State.OK),
+        (302, State.WARNING),
+        (404, State.WARNING),
+        (410, State.WARNING),
+        (503, State.WARNING),
+    ],
 )
 async def test_the_answer_to_options_is_judged_mildly(status: int, state: State) -> None:
     async with Receiver(respond=replies.always(replies.Answer(status))) as receiver:
         check = by_name(await examined(receiver.url))["answer"]
     assert check.state is state
     assert f"HTTP {status}" in check.what
+
+
+@pytest.mark.parametrize("mode", ["root", "append"])
+@pytest.mark.parametrize("missing", [404, 410])
+@pytest.mark.parametrize("there", [200, 405])
+@pytest.mark.parametrize("exists", [(), ("/event",), ("/callback/event",), ("/event", "/callback/event")])
+async def test_both_addresses_of_the_business_server_are_asked(
+    mode: str, missing: int, there: int, exists: tuple[str, ...]
+) -> None:
+    def respond(request: RequestRecord, _number: int) -> replies.Answer:
+        return replies.Answer(there if request.path in exists else missing)
+
+    async with Receiver(respond=respond) as receiver:
+        settings = load_settings(
+            env={
+                "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true",
+                "CALLBACK_API_BASE_URL": f"{receiver.url}/callback",
+                "CALLBACK_API_EVENT_PATH_MODE": mode,
+            }
+        )
+        paths = {"root": "/event", "append": "/callback/event"}
+        (check,) = [check for check in await examine_endpoints(settings) if check.name == "address"]
+        asked = {(request.method, request.path) for request in receiver.requests}
+        url = receiver.url
+
+    assert asked == {("OPTIONS", path) for path in paths.values()}
+    other = "append" if mode == "root" else "root"
+    in_use = there if paths[mode] in exists else missing
+    elsewhere = there if paths[other] in exists else missing
+    assert f"{url}{paths[mode]} answers HTTP {in_use}, {url}{paths[other]} HTTP {elsewhere}" in check.what
+    if paths[mode] in exists:
+        assert check.state is State.OK
+    else:
+        assert check.state is State.PROBLEM
+        assert (f"set callback_api.event_path_mode: {other}" in check.way_out) == (paths[other] in exists)
+
+
+async def test_a_post_decides_where_options_finds_nothing() -> None:
+    async with Receiver(respond=replies.always(replies.Answer(404))) as receiver:
+        settings = load_settings(
+            env={
+                "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true",
+                "CALLBACK_API_BASE_URL": receiver.url,
+            }
+        )
+        taken = await examine_endpoints(settings, Answer(Delivered(200), 0.01, 200))
+        missing = await examine_endpoints(
+            settings, Answer(Failed(FailureKind.STATUS, 404, None, b"", "HTTP 404"), 0.01, 404)
+        )
+
+    assert [check.name for check in taken if check.state is State.PROBLEM] == []
+    (problem,) = [check for check in missing if check.state is State.PROBLEM]
+    assert problem.name == "test event"
+    assert "nothing is at this address" in problem.way_out
+
+
+async def examine_endpoints(settings: Settings, answer: Answer | None = None) -> list[Check]:
+    """The one destination of the settings, as `doctor` looks at it."""
+
+    async def send(_: Destination) -> Answer:
+        assert answer is not None
+        return answer
+
+    (one,) = build_destinations(settings).values()
+    found = await examine_endpoint(
+        one, settings.delivery, SECONDS, None if answer is None else send, other_address(settings)
+    )
+    return found.checks
 
 
 async def test_the_clock_of_the_endpoint_is_read() -> None:
