@@ -57,8 +57,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --gene
 	--no-emit-index-url --no-emit-find-links
 lock:
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) --extra dev --extra otel --output-file requirements.lock pyproject.toml
-	echo 'setuptools>=77' | $(COMPILE) --extra otel --constraint requirements.lock \
+	$(COMPILE) --extra dev --extra msk --extra otel --output-file requirements.lock pyproject.toml
+	echo 'setuptools>=77' | $(COMPILE) --extra msk --extra otel --constraint requirements.lock \
 		--output-file requirements-image.lock pyproject.toml -
 	$(COMPILE) --output-file deploy/lint.lock deploy/lint.in
 	$(COMPILE) --output-file supply-chain/tools.lock supply-chain/tools.in

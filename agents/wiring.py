@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import faust
 import structlog
+from faust.auth import OAuthCredentials
 
 from agents.live import LiveConfiguration, build_configuration, warn_of_what_stays
 from agents.pages import add_pages
@@ -272,6 +273,8 @@ def _credentials(settings: Settings) -> Any:
     context = options.get("ssl_context")
     if "sasl_mechanism" not in options:
         return None if context is None else faust.SSLCredentials(context)
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
     return faust.SASLCredentials(
         username=options["sasl_plain_username"],
         password=options["sasl_plain_password"],

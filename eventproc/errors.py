@@ -6,6 +6,7 @@
     ├── ConfigurationError      the operator must change something; carries every problem found
     ├── StrkeyError             a Stellar key or seed that is none
     ├── PayloadError            an event from which this destination's body cannot be built
+    ├── TokenError              no token to log in to Kafka with
     └── BrokerUnavailableError  Kafka did not answer within the bound
         └── BrokerRefusedError  it answered, and does not let us in: no waiting helps
 
@@ -33,6 +34,10 @@ class StrkeyError(EventprocError):
 
 class PayloadError(EventprocError):
     """The event lacks what this destination's body needs; the event is dead-lettered for it."""
+
+
+class TokenError(EventprocError):
+    """No token to log in to Kafka with; says what the endpoint, or AWS, answered. Never carries a secret."""
 
 
 class BrokerUnavailableError(EventprocError):

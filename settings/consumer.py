@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from settings.fields import Seconds, Section, Text
+from settings.fields import Seconds, Secret, Section, Text, Url
 from settings.relaxed import Choice
 
 IsolationLevel = Literal["read_committed", "read_uncommitted"]
+
+
+class OAuthBearerSettings(Section):
+    """``consumer.oauthbearer.*``: where a token comes from, with ``sasl_mechanism: OAUTHBEARER``."""
+
+    token_endpoint_url: Url | None
+    client_id: Text | None
+    scope: Text | None
+    client_secret: Annotated[SecretStr | None, Secret("SECRET_CONSUMER_OAUTHBEARER_CLIENT_SECRET")] = None
 
 
 class ConsumerSettings(Section):
@@ -25,3 +34,4 @@ class ConsumerSettings(Section):
     group_instance_id: Text | None
     group_record_max_bytes: Annotated[int, Field(ge=4096, le=2**30)]
     connect_attempts_seconds: Seconds
+    oauthbearer: OAuthBearerSettings

@@ -11,6 +11,7 @@ from settings.client_list import ClientList, read_clients
 from settings.findings import Sources
 from settings.keys import Key, all_keys, defaults, known_key, nest
 from settings.model import Settings
+from settings.msk import as_kafka, derived_origins
 from settings.placeholders import Placeholders
 from settings.problems import UNSET, Problem, Report, SettingsError
 from settings.rules import findings
@@ -65,6 +66,7 @@ def load_settings(
     if report.errors:
         raise SettingsError(report.errors, report.files, report.all_warnings)
     origins = {name: value.origin for name, value in given.items()} | {"clients": clients.origin}
+    origins |= derived_origins(settings)
     known = {"origins": origins, "warnings": report.all_warnings, "files": tuple(report.files)}
     settings = settings.model_copy(update=known)
     return keep_apart(settings) if settings.delivery.mode == "shadow" else settings
@@ -97,6 +99,7 @@ def _build(
         found = validate(Settings, nest(values) | {"clients": clients.clients}, origin_of)
         if not isinstance(found, Settings):
             raise SettingsError(found)  # a default that is wrong; a test keeps this from happening
+    found = as_kafka(found)
     sources = Sources(
         frozenset(name for name, value in given.items() if value.rank > DEFAULT),
         emptied,

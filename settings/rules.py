@@ -17,6 +17,7 @@ from settings.business_server_rules import (
 from settings.findings import Finding, Sources, fits_header, missing_file, short_secret
 from settings.model import Settings
 from settings.problems import shown
+from settings.token_rules import token_findings
 
 ADMIN_TOKEN_CHARACTERS = 16
 """It opens what moves events and shows them, and the pages may be reached by many."""
@@ -26,7 +27,7 @@ def findings(settings: Settings, sources: Sources) -> Iterator[Finding]:
     """Everything the rules find. ``settings`` are complete; keys found wrong before have their defaults."""
     has_callback_urls = sources.has_callback_urls
     yield from empty_addresses(settings, sources)
-    yield from _kafka(settings)
+    yield from _kafka(settings, sources)
     yield from business_server_findings(settings, sources)
     yield from _signing(settings, has_callback_urls=has_callback_urls)
     yield from _ordered_pairs(settings)
@@ -38,10 +39,11 @@ def findings(settings: Settings, sources: Sources) -> Iterator[Finding]:
     yield from _web(settings)
 
 
-def _kafka(settings: Settings) -> Iterator[Finding]:
+def _kafka(settings: Settings, sources: Sources) -> Iterator[Finding]:
     prefix, kafka = "events.queue.kafka", settings.events.queue.kafka
     protocol = f"{prefix}.security_protocol"
-    if kafka.uses_sasl:
+    yield from token_findings(settings, sources)
+    if kafka.uses_sasl and not kafka.uses_tokens:
         for name, secret in (("username", kafka.username), ("password", kafka.password)):
             if secret is None:
                 wrong = f"is missing, and {protocol} is {kafka.security_protocol}"
@@ -63,7 +65,8 @@ def _weak_kafka(settings: Settings) -> Iterator[Finding]:
         right = "true, with the authority's trust store"
         yield Finding(f"{prefix}.ssl_verify_cert", wrong, right, is_warning=True)
     if kafka.uses_sasl and not kafka.uses_ssl:
-        read = "the password and all events" if kafka.sasl_mechanism == "PLAIN" else "all events"
+        login = {"PLAIN": "the password and ", "OAUTHBEARER": "tokens and "}.get(kafka.sasl_mechanism, "")
+        read = f"{login}all events"
         wrong = f"is {kafka.security_protocol} with {kafka.sasl_mechanism}: {read} cross the network readable"
         yield Finding(f"{prefix}.security_protocol", wrong, "SASL_SSL", is_warning=True)
 

@@ -39,7 +39,6 @@ OWN_VARIABLE_PREFIXES = (
 
 ANCHOR_PLATFORM_PREFIXES = (
     "event_processor.context_path",
-    "events.queue.msk",
     "events.queue.sqs",
     "events.publisher.sqs",
     "events.publisher.msk",

@@ -10,6 +10,7 @@ import click
 from eventproc.cli.context import CliContext, ExitCode, fail, mention_warnings
 from eventproc.delivery.worker_memory import memory_problems
 from eventproc.destinations import build_destinations
+from eventproc.errors import ConfigurationError
 from eventproc.tracing_extra import missing_extra
 from settings import Settings
 from settings.overview import Entry, overview
@@ -27,6 +28,7 @@ def check(context: CliContext, *, strict: bool) -> None:
     """Report every warning and every mistake. Exits with 2 when there is a mistake."""
     settings = context.load(prints_warnings=True)
     _check_kafka_stores(settings)
+    _check_kafka_tokens(settings)
     _check_tracing(settings)
     problems = list(memory_problems(settings, len(build_destinations(settings))))
     for problem in problems:
@@ -108,6 +110,17 @@ def _check_kafka_stores(settings: Settings) -> None:
     try:
         kafka_ssl_context(settings.events.queue.kafka)
     except KeyStoreError as error:
+        fail(str(error), ExitCode.USAGE)
+
+
+def _check_kafka_tokens(settings: Settings) -> None:
+    if not settings.events.queue.kafka.uses_tokens:
+        return
+    from eventproc.delivery.kafka_tokens import token_provider  # noqa: PLC0415 - only with tokens
+
+    try:
+        token_provider(settings)
+    except ConfigurationError as error:
         fail(str(error), ExitCode.USAGE)
 
 

@@ -4,6 +4,10 @@
     aiokafka's clients try the servers one after the other, write to the log why each was passed over, and
     raise only "Unable to bootstrap" (aiokafka/client.py, ``bootstrap``). Proof:
     tests/integration/test_kafka_security.py, where every refusal is told by its reason.
+``ask_token``
+    A broker that refuses a token says why in its first answer (RFC 7628, 3.2.2), and aiokafka takes any
+    answer for success (aiokafka/conn.py, ``OAuthAuthenticator``); the next request meets a closed connection.
+    Proof: tests/integration/test_kafka_tokens.py.
 ``give_up_silent_brokers``
     A host that is gone without a word, its cable out or its power, resets no connection, and aiokafka waits
     for its answer until the request times out: 40 to 60 s, as a JoinGroup may take that long, and once more
@@ -39,7 +43,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import IllegalSaslStateError, KafkaError
 from aiokafka.partitioner import murmur2
-from aiokafka.protocol.admin import SaslHandShakeRequest
+from aiokafka.protocol.admin import SaslAuthenticateRequest, SaslHandShakeRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -118,6 +122,29 @@ async def ask_mechanisms(host: str, port: int, seconds: float, **options: Any) -
         async with _connection(host, port, seconds, **options) as connection:
             answer = await connection.send(SaslHandShakeRequest("PLAIN"))
         return [] if answer.error_code == IllegalSaslStateError.errno else sorted(answer.enabled_mechanisms)
+
+    return await asyncio.wait_for(ask(), seconds)
+
+
+async def ask_token(host: str, port: int, seconds: float, token: str, **options: Any) -> str | None:
+    """What the broker says against a token of ours; None where it takes it, or has no OAUTHBEARER.
+
+    ``options`` are those of ``ask_brokers`` without SASL.
+
+    Raises:
+        KafkaError, OSError, asyncio.TimeoutError: it does not say.
+    """
+
+    async def ask() -> str | None:
+        async with _connection(host, port, seconds, **options) as connection:
+            handshake = await connection.send(SaslHandShakeRequest("OAUTHBEARER"))
+            if handshake.error_code:
+                return None
+            login = f"n,,\x01auth=Bearer {token}\x01\x01".encode()
+            answer = await connection.send(SaslAuthenticateRequest(login))
+        if answer.error_code:
+            return str(answer.error_message or "refused")
+        return answer.sasl_auth_bytes.decode("utf-8", "replace") or None
 
     return await asyncio.wait_for(ask(), seconds)
 

@@ -19,9 +19,10 @@ from typing import Any, Final, TypeAlias
 
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
-from eventproc.delivery.aiokafka_internals import ask_brokers, ask_mechanisms
+from eventproc.delivery.aiokafka_internals import ask_brokers, ask_mechanisms, ask_token
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.kafka_tls import own_certificate
+from eventproc.delivery.kafka_tokens import TokenRefusedError, TokenUnavailableError, token_claims
 from settings import Settings
 from settings.events import KafkaSettings
 
@@ -124,7 +125,15 @@ class _Door:
 
     async def knock(self) -> Access:
         try:
-            return LetIn(await ask_brokers(self.host, self.port, ANSWER_SECONDS, **self.options))
+            brokers = await ask_brokers(self.host, self.port, ANSWER_SECONDS, **self.options)
+            # aiokafka reads the refusal of a token as an answer without brokers.
+            if (
+                not brokers
+                and self.kafka.uses_tokens
+                and (refusal := await self._token_problem()) is not None
+            ):
+                return Refused(refusal)
+            return LetIn(brokers)
         except (KafkaError, OSError, asyncio.TimeoutError, ValueError) as error:
             return await self._explain(error)
 
@@ -134,6 +143,12 @@ class _Door:
             return Refused(self._certificate_problem(cause))
         if isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""):
             return Refused(self._alert_problem(cause.reason))
+        if isinstance(error, TokenRefusedError):
+            return Refused(str(error))
+        if isinstance(error, TokenUnavailableError):
+            return Unreachable(str(error))
+        if self.kafka.uses_tokens and (refusal := await self._token_problem()) is not None:
+            return Refused(refusal)
         if isinstance(error, SaslAuthenticationFailed):
             return Refused(
                 f"{self.name}: user name or password is wrong, or not meant for {self.kafka.sasl_mechanism}; "
@@ -145,6 +160,28 @@ class _Door:
                 "see that it is yours, and its certificate verified"
             )
         return await self._look_again(error, cause)
+
+    async def _token_problem(self) -> str | None:
+        """Why the broker does not take our token; aiokafka only meets a closed connection then."""
+        options = {
+            "security_protocol": "SSL" if self.kafka.uses_ssl else "PLAINTEXT",
+            "ssl_context": self.options.get("ssl_context"),
+        }
+        try:
+            token = await self.options["sasl_oauth_token_provider"].token()
+            said = await ask_token(self.host, self.port, ANSWER_SECONDS, token, **options)
+        except (KafkaError, OSError, asyncio.TimeoutError):
+            return None
+        if said is None:
+            return None
+        claims = token_claims(token)
+        ours = ", ".join(
+            f"{name} {claims[name]}" for name in ("iss", "aud", "scope", "exp") if name in claims
+        )
+        return (
+            f"{self.name}: the broker does not accept our token: {said.replace(token, '…')[:300]}"
+            f"{f' (it has {ours})' if ours else ''}; see what the broker expects of one, and its clock"
+        )
 
     async def _look_again(self, error: Exception, cause: BaseException) -> Access:
         """What a closed connection may come from; where nobody answers, there is nothing to look at."""

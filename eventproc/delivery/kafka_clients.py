@@ -17,6 +17,11 @@ def connection_options(settings: Settings) -> dict[str, Any]:
     }
     if kafka.security_protocol.startswith("SASL"):
         options["sasl_mechanism"] = kafka.sasl_mechanism
+    if kafka.uses_tokens:
+        from eventproc.delivery.kafka_tokens import token_provider  # noqa: PLC0415 - only where tokens are used
+
+        options["sasl_oauth_token_provider"] = token_provider(settings)
+    elif kafka.uses_sasl:
         options["sasl_plain_username"] = kafka.username.get_secret_value() if kafka.username else None
         options["sasl_plain_password"] = kafka.password.get_secret_value() if kafka.password else None
     if kafka.security_protocol.endswith("SSL"):

@@ -217,6 +217,7 @@ class ApacheKafka(_LocalBroker):
             check and the helper clients use it.
         scram_credentials: arguments of ``--add-scram``, e.g. ``SCRAM-SHA-256=[name=alice,password=secret]``.
         jvm_options: for the broker's JVM, after ``-Xmx400m``.
+        extra_classes: a folder of compiled classes that the properties name.
     """
 
     keeps_data = True
@@ -227,6 +228,7 @@ class ApacheKafka(_LocalBroker):
         *,
         scram_credentials: Iterable[str] = (),
         jvm_options: Iterable[str] = (),
+        extra_classes: Path | None = None,
     ) -> None:
         port, controller_port = free_port(), free_port()
         directory = Path(tempfile.mkdtemp(prefix="apache-kafka-", dir=_directory_in_memory()))
@@ -238,7 +240,7 @@ class ApacheKafka(_LocalBroker):
             *java,
             *_log_options("info"),
             "-cp",
-            classpath(),
+            classpath() if extra_classes is None else f"{classpath()}:{extra_classes}",
             "kafka.Kafka",
             str(self._properties_file),
         ]

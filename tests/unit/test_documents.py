@@ -44,6 +44,8 @@ SECURITY = CHECKOUT / "SECURITY.md"
 # Capitals with an underscore that are no variables of ours.
 FOREIGN_NAMES = {
     "FAUST_LOOP",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_REGION",
     "SASL_SSL",
     "SASL_PLAINTEXT",
     "SIGNING_KEY",

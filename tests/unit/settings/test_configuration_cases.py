@@ -31,7 +31,6 @@ DIFFERENT: Final = {
     "jwt with a 20-byte secret": "accepted with a warning: the platform's guide has a secret of 25 bytes",
     "SASL_SSL verify, no stores": "accepted: the system's certificates are believed",
     "callback URL with userinfo": "refused: the platform does not send user and password either",
-    "queue type msk": "refused",
     "queue type sqs": "refused: no Anchor Platform implements it",
     "EVENTS_QUEUE_KAFKA_USERNAME/PASSWORD not secret (AP 3.0 schema)": "refused: secrets come from SECRET_*",
     "YAML events.queue.kafka.username (AP 3.0 schema)": "refused: secrets come from SECRET_*",
@@ -42,7 +41,6 @@ WRONG: Final = {
     "callback URL with userinfo": ["clients.items[0].callback_urls.sep24: user name or password"],
     "CALLBACK_API_BASE_URL empty": ["callback_api.base_url: is empty"],
     "YAML base_url: (empty)": ["callback_api.base_url: is empty"],
-    "queue type msk": ["events.queue.type: 'msk' kafka"],
     "queue type sqs": ["events.queue.type: 'sqs' kafka"],
     "auth.type JWT_TOKEN (AP 1.2/2.0)": ["callback_api.auth.type: 'JWT_TOKEN' did you mean jwt?"],
     "jwt expiration 4000": ["callback_api.auth.jwt.expiration_milliseconds: '4000' 5000"],
@@ -72,6 +70,7 @@ WARNINGS: Final = {
 }
 
 IN_FORCE: Final[dict[str, Callable[[Settings], tuple[object, object]]]] = {
+    "queue type msk": lambda found: (found.events.queue.kafka.bootstrap_server, "b-1:9198"),
     "EVENTS_QUEUE_TYPE=KAFKA": lambda found: (found.events.queue.type, "kafka"),
     "auth.type JWT upper": lambda found: (found.callback_api.auth.type, "jwt"),
     "auth.type API_KEY": lambda found: (found.callback_api.auth.type, "api_key"),

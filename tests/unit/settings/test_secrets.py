@@ -30,6 +30,7 @@ def secret_of(settings: Settings, key: Key) -> str | None:
 def test_the_secrets_are_the_documented_ones() -> None:
     assert {key.variable for key in SECRETS} == {
         "SECRET_CALLBACK_API_AUTH_SECRET",
+        "SECRET_CONSUMER_OAUTHBEARER_CLIENT_SECRET",
         "SECRET_EVENTS_QUEUE_KAFKA_PASSWORD",
         "SECRET_EVENTS_QUEUE_KAFKA_USERNAME",
         "SECRET_SEP10_SIGNING_SEED",

@@ -11,7 +11,8 @@ from tests.unit.settings.loading import Loading, keys
 # key, wrong value, part of what is wrong, part of what is right
 WRONG_VALUES = [
     ("events.enabled", "yess", "'yess' is not true or false", "true or false"),
-    ("events.queue.type", "sqs", "'sqs' is not known", "kafka"),
+    ("events.queue.type", "rabbit", "'rabbit' is not known", "kafka"),
+    ("events.queue.type", "sqs", "'sqs' is named by the Anchor Platform", "kafka or msk"),
     ("events.queue.kafka.bootstrap_server", "kafka", "'kafka' is not host:port", "host:port"),
     ("events.queue.kafka.bootstrap_server", "kafka:99999", "'kafka:99999' is not host:port", "host:port"),
     ("events.queue.kafka.bootstrap_server", "a:1,:2", "':2' is not host:port", "host:port"),
