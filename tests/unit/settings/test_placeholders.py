@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settings import SettingsError, load_settings
+from settings.checks import check_url
 from tests.unit.settings.loading import SEED, Loading
 
 VARIABLES = {
@@ -66,7 +67,7 @@ def test_a_placeholder_is_resolved_from_the_variables(
 
     found = loading.load(yaml, env, dotenv)
 
-    assert found.callback_api.base_url == expected
+    assert found.callback_api.base_url == check_url(expected)
 
 
 @pytest.mark.parametrize(("written", "wrong"), REFUSED)
