@@ -13,9 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import faust
 import structlog
-from faust.auth import OAuthCredentials
 
 from agents.live import LiveConfiguration, build_configuration, warn_of_what_stays
 from agents.pages import add_pages
@@ -30,6 +28,7 @@ from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.dead_letter_writer import DeadLetterWriter
 from eventproc.delivery.descriptors import raise_descriptor_limit
 from eventproc.delivery.engine import Engine, EngineParts
+from eventproc.delivery.faust_credentials import credentials
 from eventproc.delivery.faust_internals import BatchSchema, Transport
 from eventproc.delivery.faust_subscription import AgentTopics, App
 from eventproc.delivery.faust_worker import Worker
@@ -41,7 +40,6 @@ from eventproc.delivery.history import History
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.journal_writer import JournalWriter
 from eventproc.delivery.kafka_access import ask_for_access
-from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.kafka_watch import KafkaWatch
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.left_behind import warn_of_left_behind
@@ -220,7 +218,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str], limits: R
     app = EventprocApp(
         settings.topics.consumer_group,
         broker=servers,
-        broker_credentials=_credentials(settings),
+        broker_credentials=credentials(settings),
         broker_client_id=kafka.client_id or "eventproc",
         broker_session_timeout=consumer.session_timeout_seconds,
         broker_heartbeat_interval=consumer.heartbeat_interval_seconds,
@@ -264,22 +262,6 @@ def _transport(
         room=memory.fetched,
         fetch_max_wait_ms=settings.consumer.fetch_max_wait_milliseconds,
         isolation_level=settings.consumer.isolation_level,
-    )
-
-
-def _credentials(settings: Settings) -> Any:
-    """Faust's form of ``connection_options``."""
-    options = connection_options(settings)
-    context = options.get("ssl_context")
-    if "sasl_mechanism" not in options:
-        return None if context is None else faust.SSLCredentials(context)
-    if "sasl_oauth_token_provider" in options:
-        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
-    return faust.SASLCredentials(
-        username=options["sasl_plain_username"],
-        password=options["sasl_plain_password"],
-        mechanism=options["sasl_mechanism"],
-        ssl_context=context,
     )
 
 
