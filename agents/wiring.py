@@ -50,6 +50,7 @@ from eventproc.delivery.reloader import Reloader
 from eventproc.delivery.shadow_sender import ShadowSender
 from eventproc.delivery.signing_key_watch import SigningKeyWatch
 from eventproc.delivery.stopped_partitions import StoppedPartitions
+from eventproc.delivery.topic_keeper import TopicKeeper
 from eventproc.delivery.topic_limits import read_topic_limits
 from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.delivery.topics import plan_topics
@@ -190,7 +191,8 @@ def create_app(settings: Settings) -> EventprocApp:
     app.parts = Parts(settings, router, engines, ledger, *services)
     optional = [service for service in (held, writer, tracing) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
-    app.foundation = (producer, directory, *optional, control, router, kafka, watch, history, reloader, keys)
+    first, last = (producer, directory, *optional), (history, reloader, keys, TopicKeeper(settings))
+    app.foundation = (*first, control, router, kafka, watch, *last)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)
     return app

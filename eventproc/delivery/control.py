@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import structlog
+from aiokafka.errors import KafkaError
 from mode import Service
 
 from eventproc.delivery.bounded_kafka import (
@@ -24,9 +25,10 @@ from eventproc.delivery.bounded_kafka import (
     read_topic,
     within,
 )
-from eventproc.delivery.topic_follower import TopicFollower
+from eventproc.delivery.topic_follower import DELETED_HINT, TopicFollower
 from eventproc.delivery.topic_reader import topic_reader
 from eventproc.delivery.topics import control_plan, declare_topics
+from eventproc.errors import BrokerUnavailableError
 from eventproc.identifiers import DestinationId
 from eventproc.pauses import Pause, PauseBook, UnreadablePauseError, pause_value
 from eventproc.times import iso
@@ -56,8 +58,9 @@ class Control(Service):
         self.loaded = asyncio.Event()
         self._engines = engines
         self._book = PauseBook()
+        self._topic = settings.topics.control
         self._follower = TopicFollower(
-            partial(topic_reader, settings, settings.topics.control), self._apply, self._done, _lost
+            partial(topic_reader, settings, self._topic), self._apply, self._done, _lost, self._deleted
         )
         for engine in engines.values():
             engine.pause()
@@ -88,11 +91,18 @@ class Control(Service):
         if destination is not None and self.loaded.is_set():
             self._obey(destination)
 
-    def _done(self, number: int) -> None:  # noqa: ARG002 - the first read is all that is asked for
+    def _deleted(self) -> None:
+        """Pauses hold until the topic is read again; then what it no longer says is resumed."""
+        self._book = PauseBook()
+        self.loaded.clear()
+        log.warning("topic.deleted", topic=self._topic, hint=DELETED_HINT)
+
+    def _done(self, number: int) -> None:  # noqa: ARG002 - one is asked for at the start and after a deletion
         self.loaded.set()
         log.info("control.loaded", paused=len(self._book.paused))
         for destination, engine in self._engines.items():
             if destination in self._book.paused:
+                engine.pause()
                 self._tell(destination)
             else:
                 engine.resume()
@@ -135,7 +145,15 @@ async def set_paused(
                 producer.send_and_wait(settings.topics.control, id_.encode("utf-8", "replace"), value, [])
                 for id_ in destination_ids
             ]
-            await within(ANSWER_SECONDS, asyncio.gather(*sends))
+            try:
+                await within(ANSWER_SECONDS, asyncio.gather(*sends))
+            except (KafkaError, asyncio.TimeoutError) as error:
+                topic = settings.topics.control
+                problem = producer.problem_of(topic) or repr(error)
+                raise BrokerUnavailableError(
+                    f"Topic {topic} does not accept the record: {problem}. Not all workers may hear of it; "
+                    "put the topic right and run the command again."
+                ) from error
 
 
 async def read_paused(settings: Settings) -> Mapping[DestinationId, Pause]:

@@ -16,7 +16,7 @@ import structlog
 from mode import Service
 
 from eventproc.customer_index import CustomerIndex
-from eventproc.delivery.topic_follower import TopicFollower
+from eventproc.delivery.topic_follower import DELETED_HINT, TopicFollower
 from eventproc.delivery.topic_reader import topic_reader
 from settings import Settings
 
@@ -29,7 +29,10 @@ class CustomerDirectory(Service):
     def __init__(self, settings: Settings, topic: str, **kwargs: Any) -> None:
         self.index = CustomerIndex()
         self.ready = asyncio.Event()
-        self._follower = TopicFollower(partial(topic_reader, settings, topic), self._apply, self._done, _lost)
+        self._topic = topic
+        self._follower = TopicFollower(
+            partial(topic_reader, settings, topic), self._apply, self._done, _lost, self._deleted
+        )
         super().__init__(**kwargs)
 
     def on_init_dependencies(self) -> Iterable[Any]:
@@ -39,6 +42,10 @@ class CustomerDirectory(Service):
     def _apply(self, record: Any) -> None:
         if record.key is not None:
             self.index.restore(record.key.decode("utf-8", "replace"), record.value)
+
+    def _deleted(self) -> None:
+        """What is known stays true."""
+        log.warning("topic.deleted", topic=self._topic, hint=DELETED_HINT)
 
     def _done(self, number: int) -> None:  # noqa: ARG002 - the first read is all that is asked for
         self.ready.set()

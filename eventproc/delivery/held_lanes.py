@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from mode import Service
 
-from eventproc.delivery.topic_follower import TopicFollower
+from eventproc.delivery.topic_follower import DELETED_HINT, TopicFollower
 from eventproc.delivery.topic_reader import topic_reader
 from eventproc.held_index import HeldIndex
 from eventproc.redrive import LaneId, TopicRecord
@@ -31,11 +31,12 @@ class HeldLanes(Service):
 
     def __init__(self, settings: Settings, topic: str, **kwargs: Any) -> None:
         self._index = HeldIndex()
+        self._topic = topic
         self._needed = 1
         self._done = 0
         self._listeners: dict[Callable[[], None], None] = {}
         self._follower = TopicFollower(
-            partial(topic_reader, settings, topic), self._apply, self._on_done, _lost
+            partial(topic_reader, settings, topic), self._apply, self._on_done, _lost, self._deleted
         )
         super().__init__(**kwargs)
 
@@ -77,6 +78,11 @@ class HeldLanes(Service):
         self._index.apply(
             TopicRecord(record.offset, record.key, None, list(record.headers), record.partition)
         )
+
+    def _deleted(self) -> None:
+        """The dead letters are gone, so nothing waits behind them."""
+        self._index = HeldIndex()
+        log.warning("topic.deleted", topic=self._topic, hint=DELETED_HINT)
 
     def _on_done(self, number: int) -> None:
         was_current = self.is_current

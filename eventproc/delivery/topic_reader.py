@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.record_batches import read_any_batch
 from settings import Settings
+
+METADATA_MS: Final = 5_000
+"""A topic that is deleted, or made again, is seen so soon; aiokafka looks every 5 minutes by itself."""
 
 
 def topic_reader(settings: Settings, topic: str) -> AIOKafkaConsumer:
@@ -17,6 +22,7 @@ def topic_reader(settings: Settings, topic: str) -> AIOKafkaConsumer:
         **connection_options(settings),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        metadata_max_age_ms=METADATA_MS,
         max_partition_fetch_bytes=settings.topics.max_message_bytes,
         isolation_level=settings.consumer.isolation_level,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,8 +12,9 @@ import pytest
 from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.command import eventproc
 from tests.servers.kafka import Broker
-from tests.servers.kafka_client import Record, configure_topic
+from tests.servers.kafka_client import Record, configure_topic, delete_topics
 from tests.servers.receiver import Receiver
 from tests.servers.replies import for_event, status
 from tests.servers.waiting import wait_until
@@ -82,3 +84,32 @@ async def test_dead_letters_that_cannot_be_written_stop_nobody(
     assert log.count("topic.not_writable") == log.count("topic.writable") == 1
     assert "OutOfOrderSequenceNumber" not in log
     assert "worker.stuck" not in log
+
+
+async def test_a_deleted_control_topic_is_made_again_and_obeyed(
+    apache_kafka: Broker, names: Names, start_worker: StartWorker, business_server: Receiver, tmp_path: Path
+) -> None:
+    env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names)
+    worker = await start_worker(env)
+    await eventproc(
+        tmp_path, env, "destinations", "pause", "callback-api", "--by", "ann", "--reason", "r", "--yes"
+    )
+
+    async def is_paused(value: int) -> bool:
+        return f'eventproc_paused{{destination="callback-api"}} {value}.0' in await metrics(worker)
+
+    await wait_until(lambda: is_paused(1), SOON_SECONDS, "the pause")
+    await delete_topics(apache_kafka.bootstrap, names.topic("control"), names.topic("attempts"))
+    await wait_until(lambda: is_paused(0), SOON_SECONDS, "the topic says nothing of a pause any more")
+    await eventproc(
+        tmp_path, env, "destinations", "pause", "callback-api", "--by", "ann", "--reason", "r", "--yes"
+    )
+    await wait_until(lambda: is_paused(1), SOON_SECONDS, "the pause in the new topic")
+
+    async def are_there() -> bool:
+        return {names.topic("control"), names.topic("attempts")} <= await apache_kafka.topics()
+
+    await wait_until(are_there, SOON_SECONDS, "the topics, made again")
+    log = worker.log_text()
+    assert "topic.deleted" in log
+    assert "topic.created_again" in log

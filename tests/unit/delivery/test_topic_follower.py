@@ -25,6 +25,7 @@ class FakeTopic:
     """One partition, and the readers opened of it; ``breaks`` is what the next polls raise."""
 
     records: list[str] = field(default_factory=list)
+    is_there: bool = True
     breaks: deque[Exception] = field(default_factory=deque)
     readers: list[FakeReader] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,17 +65,22 @@ class FakeReader:
     async def position(self, _partition: TopicPartition) -> int:
         return self.at
 
+    def partitions_for_topic(self, _topic: str) -> set[int] | None:
+        return {0} if self.topic.is_there else None
+
     async def end_offsets(self, _partitions: Any) -> dict[TopicPartition, int]:
         return {ONLY: len(self.topic.records)}
 
     async def getmany(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         if self.topic.breaks:
             raise self.topic.breaks.popleft()
-        if self.at == len(self.topic.records):
+        if self.at >= len(self.topic.records):
             self.topic.more.clear()
             try:
                 await asyncio.wait_for(self.topic.more.wait(), timeout_ms / 1000)
             except asyncio.TimeoutError:
+                return {}
+            if self.at >= len(self.topic.records):
                 return {}
         offset, self.at = self.at, self.at + 1
         return {ONLY: [SimpleNamespace(offset=offset, value=self.topic.records[offset])]}
@@ -86,6 +92,7 @@ class World:
     seen: list[str] = field(default_factory=list)
     reads: list[tuple[int, int]] = field(default_factory=list)
     losses: list[Exception] = field(default_factory=list)
+    deletions: list[int] = field(default_factory=list)
     on_seen: Callable[[str], None] = lambda _value: None
 
     def __post_init__(self) -> None:
@@ -94,6 +101,7 @@ class World:
             self._apply,
             lambda number: self.reads.append((number, len(self.seen))),
             self.losses.append,
+            lambda: self.deletions.append(len(self.seen)),
         )
 
     def _apply(self, record: Any) -> None:
@@ -112,6 +120,7 @@ class World:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_follower, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(topic_follower, "POLL_MS", 5)
+    monkeypatch.setattr(topic_follower, "LOOK_SECONDS", 0.0)
 
 
 async def caught_up(world: World) -> None:
@@ -183,3 +192,27 @@ async def test_it_stops_while_it_waits_for_records() -> None:
     async with World() as world:
         await caught_up(world)
     assert world.topic.readers[-1].stopped
+
+
+@pytest.mark.parametrize("is_seen_missing", [True, False])
+async def test_a_topic_that_was_deleted_is_read_from_its_beginning(is_seen_missing: bool) -> None:
+    """A reader that stays at its offset hears nothing until the new topic has grown so far."""
+    world = World()
+    world.topic.write("a", "b", "c")
+
+    async def until(condition: Callable[[], bool]) -> None:
+        while not condition():
+            await asyncio.sleep(0.001)
+
+    async with world:
+        await caught_up(world)
+        world.topic.records.clear()
+        world.topic.is_there = not is_seen_missing
+        world.topic.more.set()
+        await asyncio.wait_for(until(lambda: bool(world.deletions)), 10)
+        world.topic.is_there = True
+        world.topic.write("new")
+        await asyncio.wait_for(until(lambda: world.seen[-1] == "new"), 10)
+        await caught_up(world)
+    assert world.seen == ["a", "b", "c", "new"]
+    assert world.deletions == [3]
