@@ -15,7 +15,7 @@ aiokafka takes a batch that is cut off for one larger than a fetch, and skips it
 
 There is no public way: aiokafka's fetcher looks these classes up in its module. Upstream: aiokafka issue 321
 (checksums); none is known for names. Proof: tests/unit/delivery/test_record_batches.py,
-tests/integration/test_any_record.py.
+tests/chaos/test_any_record.py.
 """
 
 # ruff: noqa: SLF001 - see above

@@ -25,6 +25,8 @@ from tests.servers.raw_producer import RawProducer
 from tests.servers.receiver import Receiver
 from tests.servers.waiting import wait_until
 
+pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
+
 SEED = 16
 MAX_MESSAGE_BYTES = 100_000
 LONG = 200_000
@@ -132,7 +134,6 @@ async def invalid_offsets(broker: ApacheKafka, names: Names) -> list[int]:
     return sorted(int(record.headers["source-offset"]) for record in records)
 
 
-@pytest.mark.kafka
 @pytest.mark.timeout(600)
 async def test_every_event_is_delivered_among_any_records(
     apache_kafka: ApacheKafka,
