@@ -18,11 +18,11 @@ from typing import Any, Final
 import structlog
 from mode import Service
 
-from eventproc.customer_index import CustomerIndex
+from eventproc.customer_index import NamedAt
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers, letter_id
 from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.byte_gate import ByteGate
-from eventproc.delivery.customer_directory import CustomerDirectory
+from eventproc.delivery.customer_directory import CustomerDirectory, warn_of_contested
 from eventproc.delivery.held_bytes import HeldBytes
 from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
@@ -171,6 +171,11 @@ class Router(Service):
         self._destination_of = {topic: id_ for id_, topic in by_destination.items()}
 
     @property
+    def contested_customers(self) -> int:
+        """Customers that clients name which do not receive their updates."""
+        return 0 if self._table.shared_customers else self._directory.index.contested_count
+
+    @property
     def is_holding_back(self) -> bool:
         """Whether too much is under way, so that the source is paused."""
         return self._backlog.is_holding_back
@@ -267,7 +272,7 @@ class Router(Service):
             return
         self.stats.events += 1
         index = self._directory.index
-        route = self._table.route(event, index)
+        route = self._table.route(event, index, NamedAt(source.timestamp_ms, source.partition, source.offset))
         self.stats.matches[route.match] += 1
         self._journal.routed(event, source, route)
         traceparent = read_traceparent(header_values(record.headers))
@@ -277,9 +282,9 @@ class Router(Service):
         key = event.lane_key.encode("utf-8", "replace")
         room = room_needed(key, record.value, headers, event.id)
         too_small: dict[str, str] = {}
-        yield from self._learned(route, index)
+        yield from self._learned(route)
         for customer in route.contested:
-            log.warning("customer.contested", customer=customer, event_id=event.id, lane=event.lane_key)
+            warn_of_contested(index, customer, event_id=event.id, lane=event.lane_key)
         if route.contradiction is not None:
             log.warning(
                 "attribution.contradicted", event_id=event.id, lane=event.lane_key, says=route.contradiction
@@ -309,16 +314,14 @@ class Router(Service):
         limit = min(self._limits.of(topic) for topic in (*topics.values(), self._topics.dead_letter))
         return f"needs {room} bytes of at most {limit}; not delivered to {', '.join(topics)}"
 
-    def _learned(
-        self, route: Route, index: CustomerIndex
-    ) -> Iterable[tuple[str, bytes | None, bytes | None, Headers]]:
+    def _learned(self, route: Route) -> Iterable[tuple[str, bytes | None, bytes | None, Headers]]:
         topic = self._topics.customers
-        for customer in route.learned:
-            key, value = customer.encode("utf-8", "replace"), index.entry(customer)
+        for naming in route.learned:
+            key, value = naming.key(), naming.value()
             if record_bytes(key, value, []) <= self._limits.of(topic):
                 yield topic, key, value, []
             else:
-                log.warning("customer.not_kept", customer=customer[:100], bytes=len(key) + len(value))
+                log.warning("customer.not_kept", customer=naming.customer[:100], bytes=len(key) + len(value))
 
     def _invalid(
         self, record: InboundRecord, source: Source, reason: str, detail: str

@@ -45,6 +45,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_oldest_undelivered_seconds": "How long has the oldest undelivered event waited? 0: none.",
     "eventproc_routed_total": "How many events were routed, and by what was their client found?",
     "eventproc_invalid_total": "How many records could not be read?",
+    "eventproc_contested_customers": "How many customers do clients name that do not receive their updates?",
     "eventproc_unbuildable_total": "How many events had a SEP that no client body exists for?",
     "eventproc_source_lag": "How many records of the anchor's topic are not routed?",
     "eventproc_expired_total": "How many records of a topic did Kafka delete before they were done?",
@@ -65,6 +66,10 @@ class RouterView(Protocol):
     """What a scrape sees of the router."""
 
     stats: Any
+
+    @property
+    def contested_customers(self) -> int:
+        """Of the customer index, which is the same on every worker."""
 
     @property
     def partitions(self) -> Mapping[Partition, PartitionProgress]:
@@ -141,6 +146,10 @@ class EventprocCollector(Collector):
         matches = [((match.value,), number) for match, number in router.stats.matches.items()]
         yield _counter("eventproc_routed_total", ("match",), matches)
         yield _counter("eventproc_invalid_total", (), [((), router.stats.invalid)])
+        contested = "eventproc_contested_customers"
+        yield Family(
+            GaugeMetricFamily(contested, QUESTIONS[contested]), (), [((), router.contested_customers)]
+        )
         yield _counter("eventproc_unbuildable_total", (), [((), router.stats.unbuildable)])
         source_lag = GaugeMetricFamily("eventproc_source_lag", QUESTIONS["eventproc_source_lag"])
         yield Family(source_lag, (), [((), lag(router.partitions, highwater))])

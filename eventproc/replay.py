@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from eventproc.customer_index import CustomerIndex
+from eventproc.customer_index import CustomerIndex, NamedAt
 from eventproc.errors import EventprocError
 from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId, EventId, LaneKey
@@ -172,7 +172,8 @@ class Planner:
             return
         if self._selection.lanes and event.lane_key not in self._selection.lanes:
             return
-        route = self._table.route(event, self._customers)
+        at = NamedAt(source.timestamp_ms, source.partition, source.offset)
+        route = self._table.route(event, self._customers, at)
         wanted = tuple(one for one in route.destinations if one in self._selection.destinations)
         if wanted:
             self._take(event, source, wanted)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from eventproc.customer_index import CustomerIndex, named_customers
+from eventproc.customer_index import UNPLACED, CustomerIndex, NamedAt, Naming, named_customers
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.ownership import ClientMatch, ClientRule, Owners
@@ -25,18 +25,18 @@ class Route:
     """Where one event goes.
 
     ``destinations`` may be empty. ``unbuildable`` names clients the event belongs to while its SEP is none
-    that a body exists for: those copies are dead letters at once. ``learned`` are new facts of the customer
-    index, to be written down before the source offset moves; ``contested`` are customers of others that the
-    transaction names, and that are not learned. ``contradiction`` is what a record says whose attribution and
-    transaction name different clients. ``misfit`` says why no client can be told: the record goes to
-    the invalid topic too.
+    that a body exists for: those copies are dead letters at once. ``learned`` is what is new to the customer
+    index, to be written down before the source offset moves; ``contested`` are the customers among these
+    whose updates do not go to all clients that name them. ``contradiction`` is what a record says whose
+    attribution and transaction name different clients. ``misfit`` says why no client can be told: the record
+    goes to the invalid topic too.
     """
 
     destinations: tuple[DestinationId, ...]
     match: ClientMatch
     clients: tuple[str, ...] = ()
     unbuildable: tuple[str, ...] = ()
-    learned: tuple[str, ...] = ()
+    learned: tuple[Naming, ...] = ()
     misfit: str | None = None
     contested: tuple[str, ...] = ()
     contradiction: str | None = None
@@ -64,17 +64,23 @@ class RoutingTable:
         self._business = () if business_server is None else (business_server,)
         self._owners = Owners(clients)
         self._broadcast = broadcast
-        self._shared_customers = shared_customers
+        self.shared_customers = shared_customers
 
-    def route(self, event: Event, customers: CustomerIndex) -> Route:
-        """Decide for one event; what a transaction teaches about its customers goes into ``customers``."""
+    def route(self, event: Event, customers: CustomerIndex, at: NamedAt = UNPLACED) -> Route:
+        """Decide for one event; what a transaction teaches about its customers goes into ``customers``.
+
+        Args:
+            event: what happened.
+            customers: the index, which is changed.
+            at: the place of the event's record among all others.
+        """
         if not self._owners.clients:
             return Route(self._business, ClientMatch.NOT_FOR_CLIENTS)
         owner = self._owners.owner(event.attribution, event.transaction)
-        learned: tuple[str, ...] = ()
-        contested: tuple[str, ...] = ()
+        learned: tuple[Naming, ...] = ()
         if event.transaction is not None and owner.client is not None:
-            learned, contested = self._learn(event.transaction, owner.client, customers)
+            learned = _learn(event.transaction, owner.client, at, customers)
+        contested = () if self.shared_customers else _contested(learned, customers)
         route = partial(Route, learned=learned, contested=contested, contradiction=owner.contradiction)
         target = client_target(event)
         if target is None:
@@ -94,25 +100,25 @@ class RoutingTable:
         endpoints = tuple(client.endpoints[target] for client in clients if target in client.endpoints)
         return route(self._business + endpoints, match, names)
 
-    def _learn(
-        self, transaction: dict[str, Any], owner: ClientRule, customers: CustomerIndex
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Customers of ``owner`` that are new, and those it names though others had them first."""
-        learned, contested = [], []
-        for customer, is_creator in named_customers(transaction):
-            known = customers.clients_of(customer)
-            if owner.name in known:
-                continue
-            if known and not is_creator and not self._shared_customers:
-                contested.append(customer)
-            elif customers.learn(customer, owner.name):
-                learned.append(customer)
-        return tuple(learned), tuple(contested)
-
     def _owners_of_customer(
         self, customer: dict[str, Any] | None, customers: CustomerIndex
     ) -> tuple[tuple[ClientRule, ...], ClientMatch]:
         id_ = None if customer is None else customer.get("id")
-        known = customers.clients_of(id_) if isinstance(id_, str) else frozenset()
+        known = (
+            customers.owners_of(id_, shared=self.shared_customers) if isinstance(id_, str) else frozenset()
+        )
         found = tuple(client for client in self._owners.clients if client.name in known)
         return found, ClientMatch.CUSTOMER if found else ClientMatch.UNKNOWN_CUSTOMER
+
+
+def _learn(
+    transaction: dict[str, Any], owner: ClientRule, at: NamedAt, customers: CustomerIndex
+) -> tuple[Naming, ...]:
+    namings = [
+        Naming(customer, owner.name, at, creator) for customer, creator in named_customers(transaction)
+    ]
+    return tuple(naming for naming in namings if customers.learn(naming))
+
+
+def _contested(learned: tuple[Naming, ...], customers: CustomerIndex) -> tuple[str, ...]:
+    return tuple(naming.customer for naming in learned if customers.rivals_of(naming.customer))

@@ -8,7 +8,7 @@ Faust's own assignor and a recovery at each rebalance; a plain reader costs neit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -24,10 +24,20 @@ log = structlog.stdlib.get_logger("eventproc.delivery")
 
 
 class CustomerDirectory(Service):
-    """Keeps ``index`` up to date; ``ready`` is set when it holds everything written before the start."""
+    """Keeps ``index`` up to date; ``ready`` is set when it holds everything written before the start.
 
-    def __init__(self, settings: Settings, topic: str, **kwargs: Any) -> None:
+    Args:
+        settings: how to reach Kafka.
+        topic: the index's.
+        is_shared: whether each client that names a customer receives its updates, so that none is contested.
+        kwargs: mode's.
+    """
+
+    def __init__(
+        self, settings: Settings, topic: str, is_shared: Callable[[], bool] = lambda: False, **kwargs: Any
+    ) -> None:
         self.index = CustomerIndex()
+        self._is_shared = is_shared
         self.ready = asyncio.Event()
         self._topic = topic
         self._follower = TopicFollower(
@@ -40,8 +50,15 @@ class CustomerDirectory(Service):
         return [self._follower]
 
     def _apply(self, record: Any) -> None:
-        if record.key is not None:
-            self.index.restore(record.key.decode("utf-8", "replace"), record.value)
+        if record.key is None:
+            return
+        naming = self.index.restore(record.key, record.value)
+        if naming is None or not self.ready.is_set() or self._is_shared():
+            return
+        if self.index.rivals_of(
+            naming.customer
+        ):  # by another worker: the router reports what it learns itself
+            warn_of_contested(self.index, naming.customer)
 
     def _deleted(self) -> None:
         """What is known stays true."""
@@ -49,7 +66,14 @@ class CustomerDirectory(Service):
 
     def _done(self, number: int) -> None:  # noqa: ARG002 - the first read is all that is asked for
         self.ready.set()
-        log.info("customers.loaded", customers=len(self.index))
+        contested = 0 if self._is_shared() else self.index.contested_count
+        log.info("customers.loaded", customers=len(self.index), contested=contested)
+
+
+def warn_of_contested(index: CustomerIndex, customer: str, **where: str) -> None:
+    """Report a customer that clients name which do not receive its updates."""
+    owners, rivals = sorted(index.owners_of(customer)), sorted(index.rivals_of(customer))
+    log.warning("customer.contested", customer=customer, clients=owners, also_named_by=rivals, **where)
 
 
 def _lost(error: Exception) -> None:

@@ -146,7 +146,7 @@ class Replayer:
         index = CustomerIndex()
         async for record in read_topic(self._settings, self._settings.topics.customers):
             if record.key is not None:
-                index.restore(record.key.decode("utf-8", "replace"), record.value)
+                index.restore(record.key, record.value)
         return index
 
 

@@ -48,6 +48,7 @@ NAMES = {
     "eventproc_held_bytes_max",
     "eventproc_partition_stopped_offset",
     "eventproc_ready",
+    "eventproc_contested_customers",
     "eventproc_stuck_seconds",
     "eventproc_kafka_unreachable_seconds",
     "eventproc_config_generation",
@@ -60,7 +61,7 @@ NAMES = {
 def collector(*engines: Engine, wall: float = 0.0, is_ready: bool = True) -> EventprocCollector:
     stats = RouterStats(invalid=3, unbuildable=1)
     stats.matches[ClientMatch.UNKNOWN_CUSTOMER] = 2
-    router = SimpleNamespace(stats=stats, partitions={})
+    router = SimpleNamespace(stats=stats, partitions={}, contested_customers=4)
     sources = Sources(
         lambda: engines,
         router,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventproc.customer_index import CustomerIndex
+from eventproc.customer_index import UNPLACED, CustomerIndex, Naming
 from eventproc.events import decode
 from eventproc.identifiers import DestinationId, LaneKey
 from eventproc.ownership import ClientRule
@@ -82,7 +82,7 @@ def test_each_event_goes_where_the_router_would_send_it_now() -> None:
 
 def test_a_customer_s_update_goes_to_whom_the_index_knows() -> None:
     desk = Desk(ReplaySelection(frozenset({DestinationId("client.w.sep12")})))
-    desk.customers.learn("c1", "w")
+    desk.customers.learn(Naming("c1", "w", UNPLACED, is_creator=True))
     desk.offer(customer(0, "c1"))
     desk.offer(customer(1, "c2"))
     plan = desk.plan()

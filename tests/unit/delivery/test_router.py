@@ -251,9 +251,8 @@ async def test_what_is_learned_is_written_before_the_source_offset_moves() -> No
         world.producer.acknowledges = False
         world.accept(0, event(1, creator={"id": "c"}))
         await settle()
-        (learned,) = [
-            n for n, copy in enumerate(world.producer.sent) if copy[:3] == ("customers", b"c", b'["w"]')
-        ]
+        naming = ("customers", b'["c","w",1795500000123,0,0]', b'{"creator":true}')
+        (learned,) = [n for n, copy in enumerate(world.producer.sent) if copy[:3] == naming]
         last = world.producer.futures.pop(learned)
         for future in world.producer.futures:
             future.set_result(None)

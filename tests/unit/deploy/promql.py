@@ -19,7 +19,7 @@ OF_PROMETHEUS = {"up": SCRAPE_LABELS, "ALERTS": SCRAPE_LABELS | {"alertname", "a
 
 def series_labels() -> dict[str, frozenset[str]]:
     """The name of each series that a worker's page has, and its labels."""
-    router = SimpleNamespace(stats=RouterStats(), partitions={})
+    router = SimpleNamespace(stats=RouterStats(), partitions={}, contested_customers=0)
     engine = World().engine
     sources = Sources(lambda: [engine], router, lambda: {}.get, lambda: 0.0, lambda: 0.0)
     found: dict[str, frozenset[str]] = dict(OF_PROMETHEUS)
