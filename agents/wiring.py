@@ -58,7 +58,6 @@ from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, read
 from eventproc.delivery.worker_memory import WorkerMemory
 from eventproc.destinations import Destination, build_destinations
 from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
-from eventproc.destinations.model import topic_name
 from eventproc.destinations.routes import build_routing_table
 from eventproc.doctor.findings import State
 from eventproc.doctor.signing_key import home_domains, judge_signing_key
@@ -71,6 +70,7 @@ from eventproc.record_limits import RecordLimits
 from eventproc.reload_plan import Configuration
 from eventproc.tracing_extra import missing_extra
 from settings import Settings, load_settings
+from settings.topic_names import topic_name
 
 log = structlog.stdlib.get_logger("eventproc")
 

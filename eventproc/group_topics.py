@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from eventproc.destinations.model import is_destination_topic
+from settings.topic_names import is_destination_topic
 
 FOREIGN_HINT: Final = (
     "it takes a part of the events away: give one of the two another topics.consumer_group, "

@@ -18,6 +18,7 @@ from settings.findings import Finding, Sources, fits_header, missing_file, short
 from settings.model import Settings
 from settings.problems import shown
 from settings.token_rules import token_findings
+from settings.topic_names import collisions, topic_name
 
 ADMIN_TOKEN_CHARACTERS = 16
 """It opens what moves events and shows them, and the pages may be reached by many."""
@@ -135,6 +136,15 @@ def _topic_names(settings: Settings) -> Iterator[Finding]:
     if topics.source.startswith(topics.prefix):
         wrong = f"{shown(topics.prefix)} also begins the name of topics.source, {shown(topics.source)}"
         yield Finding("topics.prefix", wrong, "a prefix for our topics alone", looked_at=("topics.source",))
+    destinations = [
+        (topic_name(topics.prefix, f"client.{client.name}.{sep}"), client.name)
+        for client in settings.clients
+        for sep, _ in client.callback_urls.items()
+    ]
+    for owner, other in collisions(destinations):
+        both = f"{shown(other)} and {shown(owner)}"
+        wrong = f"{both} would have one topic for Kafka, which does not tell . and _ apart"
+        yield Finding("clients.name", wrong, "names that differ in more than . and _")
 
 
 def _more_info(settings: Settings) -> Iterator[Finding]:

@@ -23,10 +23,10 @@ from eventproc.delivery.bounded_kafka import (
     span_client,
     whole_spans,
 )
-from eventproc.destinations.model import is_destination_topic
 from eventproc.errors import BrokerUnavailableError
 from eventproc.group_progress import LeftBehind
 from settings import Settings
+from settings.topic_names import is_destination_topic
 
 log = structlog.stdlib.get_logger("eventproc")
 

@@ -7,9 +7,10 @@ from typing import Final
 
 from eventproc.destinations.business_server import business_server_destinations
 from eventproc.destinations.client_endpoint import client_destinations
-from eventproc.destinations.model import Destination, Endpoint, TlsOptions, topic_name
+from eventproc.destinations.model import Destination, Endpoint, TlsOptions
 from eventproc.identifiers import DestinationId
 from settings import Settings
+from settings.topic_names import topic_name
 
 __all__ = ["KINDS", "Destination", "Endpoint", "TlsOptions", "build_destinations", "topic_name"]
 

@@ -7,13 +7,14 @@ from typing import Final
 from eventproc.auth import Authenticator, NoAuth
 from eventproc.auth.api_key import ApiKeyAuth
 from eventproc.auth.jwt import JwtAuth
-from eventproc.destinations.model import Destination, Endpoint, TlsOptions, topic_name
+from eventproc.destinations.model import Destination, Endpoint, TlsOptions
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import business_server_body
 from eventproc.payloads.spans import SpannedBody, joined_body
 from eventproc.records import Origin
 from settings import Settings
+from settings.topic_names import topic_name
 
 DESTINATION_ID: Final = DestinationId("callback-api")
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from eventproc.auth import Authenticator
 from eventproc.auth.stellar_signature import StellarSignature
 from eventproc.auth.succession import Succession
-from eventproc.destinations.model import Destination, Endpoint, topic_name
+from eventproc.destinations.model import Destination, Endpoint
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.payloads import MoreInfoUrl, PayloadContext, Sep, client_body
@@ -18,6 +18,7 @@ from eventproc.records import Origin
 from eventproc.signed_text import signed_host
 from settings import Settings
 from settings.sep import Sep6MoreInfoUrlSettings, Sep24MoreInfoUrlSettings
+from settings.topic_names import topic_name
 
 _SEP_BY_KEY = {"sep6": Sep.SEP6, "sep12": Sep.SEP12, "sep24": Sep.SEP24, "sep31": Sep.SEP31}
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from eventproc.auth import Authenticator
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
 from eventproc.payloads.spans import SpannedBody
 from eventproc.records import Origin
-
-_TOPIC_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]")
-_TOPIC_LENGTH: Final = 200
 
 BodyBuilder = Callable[[Event, int, float], bytes]
 """(event, its Kafka timestamp in ms, now in seconds since the epoch) -> the bytes to send."""
@@ -57,19 +51,3 @@ class Destination:
     authenticator: Authenticator
     build_body: BodyBuilder
     build_from_span: SpanBodyBuilder | None = None
-
-
-def topic_name(prefix: str, destination: str) -> str:
-    """A legal Kafka topic name that differs for different destinations.
-
-    A client's name may hold anything; what Kafka does not allow becomes ``-`` and a digest keeps it unique.
-    """
-    safe = _TOPIC_CHARACTERS.sub("-", destination)[:_TOPIC_LENGTH]
-    if safe != destination:
-        safe += "-" + hashlib.sha256(destination.encode("utf-8", "replace")).hexdigest()[:8]
-    return prefix + safe
-
-
-def is_destination_topic(prefix: str, topic: str) -> bool:
-    """Whether workers of this ``topics.prefix`` could deliver from this topic, configured or not."""
-    return topic == topic_name(prefix, "callback-api") or topic.startswith(f"{prefix}client.")
