@@ -22,11 +22,12 @@ from eventproc.customer_index import NamedAt
 from eventproc.dead_letters import DeadLetter, DeadLetterReason, dead_letter_headers, letter_id
 from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.byte_gate import ByteGate
-from eventproc.delivery.customer_directory import CustomerDirectory, warn_of_contested
+from eventproc.delivery.customer_directory import CustomerDirectory
 from eventproc.delivery.held_bytes import HeldBytes
 from eventproc.delivery.inbound import InboundRecord, Job
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.outlets import Copy, Outlets
+from eventproc.delivery.ownership_log import report_ownership
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.pending_record import PendingRecord
 from eventproc.delivery.producer import RecordProducer
@@ -283,12 +284,7 @@ class Router(Service):
         room = room_needed(key, record.value, headers, event.id)
         too_small: dict[str, str] = {}
         yield from self._learned(route)
-        for customer in route.contested:
-            warn_of_contested(index, customer, event_id=event.id, lane=event.lane_key)
-        if route.contradiction is not None:
-            log.warning(
-                "attribution.contradicted", event_id=event.id, lane=event.lane_key, says=route.contradiction
-            )
+        report_ownership(event, route, index)
         for destination in route.destinations:
             topic = self._topics.by_destination[destination]
             if self._takes(topic, room):

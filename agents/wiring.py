@@ -165,9 +165,7 @@ def create_app(settings: Settings) -> EventprocApp:
     producer = RecordProducer(settings, ordered_topics, limits)
     troubles = TopicTroubles(producer.problem_of)
     dead_letters = DeadLetterWriter(producer, limits, settings.topics, troubles)
-    directory = CustomerDirectory(
-        settings, settings.topics.customers, lambda: app.parts.settings.delivery.shared_customers
-    )
+    directory = CustomerDirectory(settings, settings.topics.customers, lambda: app.parts.settings)
     held = _held_lanes(settings)
     writer = JournalWriter(settings, producer) if settings.timeline.enabled else None
     journal: Journal = writer or NO_JOURNAL

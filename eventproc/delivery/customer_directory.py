@@ -16,6 +16,7 @@ import structlog
 from mode import Service
 
 from eventproc.customer_index import CustomerIndex
+from eventproc.delivery.ownership_log import warn_of_contested
 from eventproc.delivery.topic_follower import DELETED_HINT, TopicFollower
 from eventproc.delivery.topic_reader import topic_reader
 from settings import Settings
@@ -29,15 +30,15 @@ class CustomerDirectory(Service):
     Args:
         settings: how to reach Kafka.
         topic: the index's.
-        is_shared: whether each client that names a customer receives its updates, so that none is contested.
+        in_force: the settings now: with ``shared_customers`` no customer is contested.
         kwargs: mode's.
     """
 
     def __init__(
-        self, settings: Settings, topic: str, is_shared: Callable[[], bool] = lambda: False, **kwargs: Any
+        self, settings: Settings, topic: str, in_force: Callable[[], Settings], **kwargs: Any
     ) -> None:
         self.index = CustomerIndex()
-        self._is_shared = is_shared
+        self._in_force = in_force
         self.ready = asyncio.Event()
         self._topic = topic
         self._follower = TopicFollower(
@@ -53,11 +54,9 @@ class CustomerDirectory(Service):
         if record.key is None:
             return
         naming = self.index.restore(record.key, record.value)
-        if naming is None or not self.ready.is_set() or self._is_shared():
+        if naming is None or not self.ready.is_set() or self._in_force().delivery.shared_customers:
             return
-        if self.index.rivals_of(
-            naming.customer
-        ):  # by another worker: the router reports what it learns itself
+        if self.index.rivals_of(naming.customer):  # the router reports what this worker learns
             warn_of_contested(self.index, naming.customer)
 
     def _deleted(self) -> None:
@@ -66,14 +65,8 @@ class CustomerDirectory(Service):
 
     def _done(self, number: int) -> None:  # noqa: ARG002 - the first read is all that is asked for
         self.ready.set()
-        contested = 0 if self._is_shared() else self.index.contested_count
+        contested = 0 if self._in_force().delivery.shared_customers else self.index.contested_count
         log.info("customers.loaded", customers=len(self.index), contested=contested)
-
-
-def warn_of_contested(index: CustomerIndex, customer: str, **where: str) -> None:
-    """Report a customer that clients name which do not receive its updates."""
-    owners, rivals = sorted(index.owners_of(customer)), sorted(index.rivals_of(customer))
-    log.warning("customer.contested", customer=customer, clients=owners, also_named_by=rivals, **where)
 
 
 def _lost(error: Exception) -> None:
