@@ -63,8 +63,8 @@ CANCEL_SECONDS: Final = 1.0
 UNSHARED_BYTES: Final = 64 * 1024 * 1024
 """For an engine by itself; a worker's share ``delivery.max_waiting_bytes``."""
 
-BODY_COPIES: Final = 2
-"""Of an event whose request is in flight, beside the event: its body, and what waits for the socket."""
+BODY_COPIES: Final = 1
+"""Of an event whose request is in flight, beside the event: what waits for the socket is not copied."""
 
 
 @dataclass(slots=True)

@@ -95,11 +95,12 @@ class Connection(asyncio.Protocol):
 
     # -- what the pool and the sender call -----------------------------------------------------------
 
-    def post(self, request: bytes, deadline: float) -> asyncio.Future[Result]:
+    def post(self, head: bytes, body: bytes, deadline: float) -> asyncio.Future[Result]:
         """Write a whole request; only while idle.
 
         Args:
-            request: head and body.
+            head: up to and with the empty line.
+            body: not copied where it is large.
             deadline: time of the loop's clock by which the response has to be there.
 
         Returns:
@@ -116,10 +117,11 @@ class Connection(asyncio.Protocol):
         self._body_is_bounded = False
         self._reader.begin()
         self._deadline.set(deadline)
-        if len(request) <= WRITTEN_AT_ONCE_BYTES:
-            transport.write(request)
+        if len(head) + len(body) <= WRITTEN_AT_ONCE_BYTES:
+            transport.write(head + body)
         else:
-            self._unwritten = memoryview(request)
+            transport.write(head)
+            self._unwritten = memoryview(body)
             self._write_piece()
         return waiter
 

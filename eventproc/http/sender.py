@@ -80,10 +80,10 @@ class HttpSender:
         if self._forbidden:
             return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
         try:
-            request = self._head.of(headers, len(body)) + body
+            head = self._head.of(headers, len(body))
         except ValueError as error:
             return NoResponse(FailureKind.PROTOCOL, self._masking.detail(str(error), b"", headers))
-        result = await self._exchange(request)
+        result = await self._exchange(head, body)
         if isinstance(result, Unanswered):
             return NoResponse(result.kind, self._masking.detail(result.problem, result.received, headers))
         return self._response(result, headers)
@@ -94,7 +94,7 @@ class HttpSender:
             pool, self._pool = self._pool, None
             await pool.close()
 
-    async def _exchange(self, request: bytes) -> Result:
+    async def _exchange(self, head: bytes, body: bytes) -> Result:
         pool = self._pool
         if pool is None:
             try:
@@ -109,7 +109,7 @@ class HttpSender:
         if loop.time() >= deadline:
             connection.abort()
             return Unanswered(FailureKind.TIMEOUT, "no connection in time")
-        answered = connection.post(request, deadline)
+        answered = connection.post(head, body, deadline)
         try:
             return await answered
         except asyncio.CancelledError:

@@ -50,7 +50,7 @@ def connected() -> tuple[Connection, Transport, list[Connection]]:
 
 async def test_a_connection_is_idle_again_when_its_response_is_whole() -> None:
     connection, transport, idle = connected()
-    answered = connection.post(b"request", asyncio.get_running_loop().time() + 10)
+    answered = connection.post(b"head", b"body", asyncio.get_running_loop().time() + 10)
     connection.data_received(OK[:5])
     assert idle == []
     connection.data_received(OK[5:])
@@ -63,7 +63,7 @@ async def test_a_connection_is_idle_again_when_its_response_is_whole() -> None:
 async def test_a_response_that_comes_with_a_cancellation_leaves_no_idle_connection() -> None:
     """Its sender awakes later and ends the connection, which would be another request's by then."""
     connection, transport, idle = connected()
-    answered = connection.post(b"request", asyncio.get_running_loop().time() + 10)
+    answered = connection.post(b"head", b"body", asyncio.get_running_loop().time() + 10)
     answered.cancel()
     connection.data_received(OK)
     assert idle == []
@@ -73,17 +73,17 @@ async def test_a_response_that_comes_with_a_cancellation_leaves_no_idle_connecti
 @pytest.mark.parametrize("piece_bytes", [1, 10_000])
 async def test_a_large_request_goes_out_whole_and_lets_others_in_between(piece_bytes: int) -> None:
     connection, transport, idle = connected()
-    request = b"0123456789" * 50_000 + b"x" * piece_bytes
-    answered = connection.post(request, asyncio.get_running_loop().time() + 10)
-    assert len(transport.written) == 1
+    head, body = b"head", b"0123456789" * 50_000 + b"x" * piece_bytes
+    answered = connection.post(head, body, asyncio.get_running_loop().time() + 10)
+    assert len(transport.written) == 2
     connection.pause_writing()
     for _ in range(20):
         await asyncio.sleep(0)
-    assert len(transport.written) <= 2
+    assert len(transport.written) <= 3
     connection.resume_writing()
     for _ in range(20):
         await asyncio.sleep(0)
-    assert b"".join(transport.written) == request
+    assert b"".join(transport.written) == head + body
     connection.data_received(OK)
     assert isinstance(await answered, Answer)
     assert idle == [connection]
@@ -92,10 +92,10 @@ async def test_a_large_request_goes_out_whole_and_lets_others_in_between(piece_b
 
 async def test_a_response_before_the_request_is_written_counts_and_ends_the_connection() -> None:
     connection, transport, idle = connected()
-    answered = connection.post(b"x" * 500_000, asyncio.get_running_loop().time() + 10)
+    answered = connection.post(b"head", b"x" * 500_000, asyncio.get_running_loop().time() + 10)
     connection.data_received(OK)
     assert isinstance(await answered, Answer)
     assert idle == []
     assert transport.ended == "aborted"
     await asyncio.sleep(0)
-    assert len(transport.written) == 1
+    assert len(transport.written) == 2
