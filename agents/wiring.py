@@ -63,6 +63,7 @@ from eventproc.doctor.findings import State
 from eventproc.doctor.signing_key import home_domains, judge_signing_key
 from eventproc.errors import ConfigurationError
 from eventproc.group_topics import GroupTopics
+from eventproc.http.resolver import CachingResolver, open_resolver
 from eventproc.http.sender import Sender, make_sender
 from eventproc.identifiers import DestinationId
 from eventproc.order_guard import OrderGuard
@@ -106,6 +107,7 @@ class Parts:
     reloader: Reloader
     troubles: TopicTroubles
     memory: WorkerMemory
+    resolver: CachingResolver
 
 
 class EventprocApp(App):
@@ -170,7 +172,8 @@ def create_app(settings: Settings) -> EventprocApp:
     writer = JournalWriter(settings, producer) if settings.timeline.enabled else None
     journal: Journal = writer or NO_JOURNAL
     tracing = _tracing(settings, journal)
-    make_sender = partial(_make_sender, producer)
+    resolver = open_resolver(settings.delivery.name_servers)
+    make_sender = partial(_make_sender, producer, resolver)
     make_engine = _engine_maker(
         dead_letters, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing, memory.waiting
     )
@@ -187,7 +190,7 @@ def create_app(settings: Settings) -> EventprocApp:
     live = LiveConfiguration(app, make_engine, make_sender, producer, limits, read)
     configuration = Configuration(settings, destinations)
     reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
-    services = (directory, control, watch, kafka, writer, history, reloader, troubles, memory)
+    services = (directory, control, watch, kafka, writer, history, reloader, troubles, memory, resolver)
     app.parts = Parts(settings, router, engines, ledger, *services)
     optional = [service for service in (held, writer, tracing) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
@@ -323,10 +326,12 @@ def _engine_maker(  # noqa: PLR0917 - what all engines share
     return make
 
 
-def _make_sender(producer: RecordProducer, settings: Settings, destination: Destination) -> Sender:
+def _make_sender(
+    producer: RecordProducer, resolver: CachingResolver, settings: Settings, destination: Destination
+) -> Sender:
     if settings.delivery.mode == "shadow":
         return ShadowSender(destination, producer, settings.topics.requests)
-    return make_sender(destination.endpoint, settings.delivery)
+    return make_sender(destination.endpoint, settings.delivery, resolver)
 
 
 def _add_agent(app: EventprocApp, ledger: Ledger, name: str, handlers: Mapping[str, Any]) -> AgentTopics:
@@ -385,3 +390,4 @@ def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
             await app.consumer.commit_at_last(drain)
         warn_of_what_stays(app.parts.engines.values(), app.highwater())
         await asyncio.gather(*(engine.close() for engine in app.parts.engines.values()))
+        await app.parts.resolver.aclose()

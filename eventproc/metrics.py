@@ -57,6 +57,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_kafka_unreachable_seconds": "For how long has this worker not reached Kafka? 0: it does.",
     "eventproc_config_generation": "How many configurations has this worker had in force? 1: its first.",
     "eventproc_reload_failed": "Was the last change of configuration not taken over? 1: see reload.refused.",
+    "eventproc_names_unanswered": "How many receivers' names do their name servers not answer for?",
     "eventproc_topic_not_writable_seconds": "For how long has a topic not taken records? No row: it does.",
     "eventproc_timeline_dropped_total": "How many entries of timelines did Kafka not take in time?",
 }
@@ -89,6 +90,7 @@ class Sources:
     is_ready: Callable[[], bool] = lambda: True
     config_generation: Callable[[], int] = lambda: 1
     reload_failed: Callable[[], bool] = lambda: False
+    names_unanswered: Callable[[], int] = lambda: 0
     topic_troubles: Callable[[], Mapping[str, TopicTrouble]] = dict
     kafka_unreachable_seconds: Callable[[], float] = lambda: 0.0
     expired: Callable[[], Mapping[str, int]] = dict
@@ -134,6 +136,7 @@ class EventprocCollector(Collector):
             ("eventproc_kafka_unreachable_seconds", sources.kafka_unreachable_seconds()),
             ("eventproc_config_generation", sources.config_generation()),
             ("eventproc_reload_failed", sources.reload_failed()),
+            ("eventproc_names_unanswered", sources.names_unanswered()),
         ):
             yield Family(GaugeMetricFamily(name, QUESTIONS[name]), (), [((), value)])
         name = "eventproc_topic_not_writable_seconds"

@@ -22,6 +22,7 @@ REJECTING_STATUSES: Final = frozenset({400, 409, 410, 413, 414, 415, 422, 431})
 class FailureKind(enum.Enum):
     """Why no usable response came; also the reason in headers, logs and metrics."""
 
+    DNS = "dns"
     CONNECT = "connect"
     TIMEOUT = "timeout"
     TLS = "tls"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from pydantic_core import PydanticCustomError
 
@@ -83,6 +83,25 @@ def check_brokers(text: str) -> str:
         if not _HOST.fullmatch(host) or port is None or not _is_port(port):
             raise refusal(f"{shown(entry)} is not host:port", "host:port, or several with commas between")
     return ",".join(entries)
+
+
+def check_name_server(text: str) -> str:
+    """``10.0.0.2``, ``10.0.0.2:53``, ``::1`` or ``[::1]:53``; port 53 if none is named."""
+    text = text.strip()
+    is_bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
+    host, port = (text, None) if is_bare_ipv6 else _split_host_port(text)
+    host, port = (
+        (text.strip(), None) if text.count(":") > 1 and "]" not in text else _split_host_port(text.strip())
+    )
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        raise refusal(
+            f"{shown(text)} is no address of a name server", "10.0.0.2, 10.0.0.2:53 or [::1]:53"
+        ) from None
+    if port is not None and not _is_port(port):
+        raise refusal(f"{shown(text)} has a port that is no port (1 to 65535)", "10.0.0.2:53")
+    return text
 
 
 def check_network(given: object) -> IPv4Network | IPv6Network:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from settings.fields import Count, HeaderValue, Networks, ProxyUrl, Seconds, Section
+from settings.fields import Count, HeaderValue, NameServers, Networks, ProxyUrl, Seconds, Secret, Section
 from settings.relaxed import Choice
 
 
@@ -57,6 +57,8 @@ class DeliverySettings(Section):
     stuck_after_seconds: Seconds
     allow_private_networks: bool
     allowed_networks: Networks
+    name_servers: NameServers
     proxy_url: ProxyUrl | None
+    proxy_password: Annotated[SecretStr | None, Secret("SECRET_DELIVERY_PROXY_PASSWORD")] = None
     http_client: Annotated[Literal["own", "aiohttp"], Choice()]
     user_agent: HeaderValue

@@ -37,6 +37,7 @@ LIVE: Final = (
     "delivery.allowed_networks",
     "delivery.http_client",
     "delivery.proxy_url",
+    "delivery.proxy_password",
     "delivery.user_agent",
     # For topics that are made from then on, as ever.
     "topics.partitions",

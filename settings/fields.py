@@ -84,6 +84,9 @@ HeaderName = Annotated[str, AfterValidator(checks.check_header_name)]
 HeaderValue = Annotated[str, AfterValidator(checks.check_header_value)]
 TopicName = Annotated[str, AfterValidator(checks.check_topic)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
+NameServers = Annotated[
+    tuple[Annotated[str, AfterValidator(checks.check_name_server)], ...], BeforeValidator(split_list)
+]
 TextList = Annotated[tuple[Text, ...], BeforeValidator(split_list)]
 FilePath = Annotated[Path, BeforeValidator(_strip_file_scheme)]
 Port = Annotated[int, Field(ge=1, le=65535)]

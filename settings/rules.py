@@ -19,6 +19,7 @@ from settings.model import Settings
 from settings.problems import shown
 from settings.token_rules import token_findings
 from settings.topic_names import collisions, topic_name
+from settings.urls import parse_http_url
 
 ADMIN_TOKEN_CHARACTERS = 16
 """It opens what moves events and shows them, and the pages may be reached by many."""
@@ -38,6 +39,7 @@ def findings(settings: Settings, sources: Sources) -> Iterator[Finding]:
     yield from _nobody_served(settings, sources)
     yield from _shadow(settings)
     yield from _web(settings)
+    yield from _proxy(settings)
 
 
 def _kafka(settings: Settings, sources: Sources) -> Iterator[Finding]:
@@ -209,3 +211,11 @@ def _web(settings: Settings) -> Iterator[Finding]:
     elif len(token.get_secret_value()) < ADMIN_TOKEN_CHARACTERS:
         wrong = f"has {len(token.get_secret_value())} characters: easy to guess"
         yield Finding("web.admin_token", wrong, f"{ADMIN_TOKEN_CHARACTERS} or more, by chance")
+
+
+def _proxy(settings: Settings) -> Iterator[Finding]:
+    url, password = settings.delivery.proxy_url, settings.delivery.proxy_password
+    if password is not None and (url is None or parse_http_url(url).user is None):
+        wrong = "names no user, and SECRET_DELIVERY_PROXY_PASSWORD is set"
+        right = "http://user@proxy.example:3128"
+        yield Finding("delivery.proxy_url", wrong, right, ("delivery.proxy_password",), is_warning=True)

@@ -56,14 +56,19 @@ class HttpUrl:
         user: the user name, percent-encoded, or None.
         host: a name in ASCII or an address, in lower case, an IPv6 address in brackets.
         port: the port that the URL names, or None.
-        target: path and query, as the request's first line has them.
+        path: path and query, percent-encoded; empty where the URL names neither.
     """
 
     scheme: str
     user: str | None
     host: str
     port: int | None
-    target: str
+    path: str
+
+    @property
+    def target(self) -> str:
+        """Path and query as the request's first line has them."""
+        return self.path if self.path.startswith("/") else f"/{self.path}"
 
     @property
     def authority(self) -> str:
@@ -72,7 +77,7 @@ class HttpUrl:
 
     def __str__(self) -> str:
         user = "" if self.user is None else f"{self.user}@"
-        return f"{self.scheme}://{user}{self.authority}{self.target}"
+        return f"{self.scheme}://{user}{self.authority}{self.path}"
 
 
 def parse_http_url(text: str) -> HttpUrl:
@@ -95,7 +100,7 @@ def parse_http_url(text: str) -> HttpUrl:
         None if authority["user"] is None else _encoded(authority["user"], _USER_SAFE),
         normal_host(authority["host"]),
         _port(authority["port"]),
-        _encoded(_without_dot_segments(found["path"].replace("\\", "/")) or "/", _PATH_SAFE)
+        _encoded(_without_dot_segments(found["path"].replace("\\", "/")), _PATH_SAFE)
         + _encoded(found["query"] or "", _QUERY_SAFE),
     )
 

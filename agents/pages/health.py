@@ -123,6 +123,7 @@ def _sources(app: Any) -> Sources:
         is_ready=lambda: not not_ready(app),
         config_generation=lambda: parts.reloader.generation,
         reload_failed=lambda: parts.reloader.is_failed,
+        names_unanswered=lambda: parts.resolver.unanswered,
         topic_troubles=lambda: parts.troubles.current,
         kafka_unreachable_seconds=lambda: parts.kafka.unreachable_seconds,
         expired=lambda: {

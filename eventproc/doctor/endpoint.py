@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,7 +23,8 @@ from eventproc.destinations import Destination
 from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
 from eventproc.doctor.certificate import describe_certificate, judge_certificate
 from eventproc.doctor.findings import Check, ok, problem, skipped, warning
-from eventproc.http.aiohttp_connector import guarded_connector
+from eventproc.http.addresses import NameNotResolvedError, Resolver
+from eventproc.http.aiohttp_connector import Proxy, guarded_connector
 from eventproc.http.egress import EgressPolicy
 
 # The very context that events are sent with: another could find what does not hold for them.
@@ -60,15 +60,16 @@ class _Stop(Exception):  # noqa: N818 - no error: the last check says why
     """No step further."""
 
 
-async def examine_endpoint(
+async def examine_endpoint(  # noqa: PLR0917 - what one look needs
     destination: Destination,
     delivery: DeliverySettings,
     timeout_seconds: float,
     send_example: SendExample | None,
+    resolver: Resolver,
     other: OtherAddress | None = None,
 ) -> Examined:
     """Every check of one destination; with ``send_example`` it gets an example event, too."""
-    walk = _Walk(destination, delivery, timeout_seconds, post_decides=send_example is not None)
+    walk = _Walk(destination, delivery, timeout_seconds, resolver, post_decides=send_example is not None)
     with contextlib.suppress(_Stop):
         await walk.reach()
         status = await walk.ask()
@@ -85,6 +86,7 @@ class _Walk:
         destination: Destination,
         delivery: DeliverySettings,
         timeout_seconds: float,
+        resolver: Resolver,
         *,
         post_decides: bool,
     ) -> None:
@@ -94,6 +96,7 @@ class _Walk:
         self._id = destination.id
         self._delivery = delivery
         self._timeout_seconds = timeout_seconds
+        self._resolver = resolver
         self._url = URL(destination.endpoint.url, encoded=True)
         self._context: ssl.SSLContext | None = None
         self._post_decides = post_decides
@@ -165,9 +168,16 @@ class _Walk:
             return None
 
     async def _options(self, url: URL) -> tuple[int, str | None]:
+        proxy = Proxy.of(self._delivery)
         async with (
             self._session() as session,
-            session.options(url, allow_redirects=False, proxy=self._delivery.proxy_url) as response,
+            session.options(
+                url,
+                allow_redirects=False,
+                headers=proxy.request_headers(url.scheme),
+                proxy=proxy.url,
+                proxy_headers=proxy.headers,
+            ) as response,
         ):
             return response.status, response.headers.get("Date")
 
@@ -208,15 +218,13 @@ class _Walk:
 
     async def _resolve(self) -> list[str]:
         host, port = self._url.host or "", self._url.port or 0
-        loop = asyncio.get_running_loop()
         try:
-            found = await asyncio.wait_for(
-                loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), self._timeout_seconds
-            )
-        except (OSError, UnicodeError, asyncio.TimeoutError) as error:
+            found = await asyncio.wait_for(self._resolver.resolve(host, port), self._timeout_seconds)
+        except (NameNotResolvedError, asyncio.TimeoutError) as error:
             way_out = "is the host in the URL right? Does this machine use the right DNS?"
-            raise self._stop("DNS", f"{host}: {_said(error)}", way_out) from error
-        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+            what = str(error) or f"{host}: no answer in time"
+            raise self._stop("DNS", what, way_out) from error
+        addresses = list(dict.fromkeys(one.number for one in found))
         policy = EgressPolicy.of(self._delivery)
         allowed = [one for one in addresses if policy.allows(one)]
         if not allowed:
@@ -290,7 +298,9 @@ class _Walk:
 
     def _session(self) -> aiohttp.ClientSession:
         connector = guarded_connector(
-            EgressPolicy.of_connections(self._delivery), ssl=False if self._context is None else self._context
+            EgressPolicy.of_connections(self._delivery),
+            self._resolver,
+            ssl=False if self._context is None else self._context,
         )
         return aiohttp.ClientSession(
             connector=connector,

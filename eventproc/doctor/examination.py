@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,6 +27,8 @@ from eventproc.doctor.signing_key import home_domains, judge_signing_key
 from eventproc.errors import EventprocError
 from eventproc.events import EventType
 from eventproc.example_events import Owner, Wish, make_examples, owner_of
+from eventproc.http.addresses import Resolver
+from eventproc.http.resolver import open_resolver
 from eventproc.payloads import Sep
 from settings import Settings
 from settings.callback_api import PathMode, event_url
@@ -94,14 +97,17 @@ async def _examine_endpoints(
     gate = asyncio.Semaphore(AT_ONCE)
     send = _sender_of_examples(settings) if order.sends_examples else None
 
-    async def look_at(destination: Destination) -> Examined:
+    async def look_at(destination: Destination, resolver: Resolver) -> Examined:
         async with gate:
             other = other_address(settings) if destination.id == BUSINESS_SERVER else None
-            found = await examine_endpoint(destination, settings.delivery, order.timeout_seconds, send, other)
+            found = await examine_endpoint(
+                destination, settings.delivery, order.timeout_seconds, send, resolver, other
+            )
         on_step()
         return found
 
-    examined = await asyncio.gather(*map(look_at, destinations))
+    async with aclosing(open_resolver(settings.delivery.name_servers)) as resolver:
+        examined = await asyncio.gather(*(look_at(destination, resolver) for destination in destinations))
     skews = {
         str(destination.id): found.skew_seconds
         for destination, found in zip(destinations, examined, strict=True)

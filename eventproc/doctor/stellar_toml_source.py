@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import aiohttp
 from eventproc.destinations import TlsOptions
 from eventproc.http.aiohttp_connector import guarded_connector
 from eventproc.http.egress import EgressPolicy
+from eventproc.http.resolver import open_resolver
 from eventproc.http.tls import ssl_context_of
 from eventproc.stellar_toml import MAX_BYTES, PATH, StellarToml, StellarTomlError, parse_stellar_toml
 
@@ -55,9 +57,12 @@ async def read_stellar_toml(
 
 async def _fetch(url: str, ca_path: Path | None) -> bytes:
     context = ssl_context_of(TlsOptions(ca_path=ca_path))
-    connector = guarded_connector(EgressPolicy(allow_private=True), ssl=context)
     async with (
-        aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+        aclosing(open_resolver()) as resolver,
+        aiohttp.ClientSession(
+            connector=guarded_connector(EgressPolicy(allow_private=True), resolver, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as session,
         session.get(url, max_redirects=_REDIRECTS) as response,
     ):
         if response.status != 200:

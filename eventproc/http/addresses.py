@@ -7,14 +7,10 @@ rebinding) gains nothing.
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol, TypeAlias, cast
+from typing import NamedTuple, Protocol, TypeAlias
 
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
-
-CACHE_SECONDS: Final = 30.0
 
 
 class Address(NamedTuple):
@@ -29,6 +25,10 @@ class Address(NamedTuple):
         return self.place[0]
 
 
+class NameNotResolvedError(OSError):
+    """A name has no address, or its name servers did not answer; ``str`` names it and says which."""
+
+
 class Resolver(Protocol):
     """Finds the addresses of a host."""
 
@@ -36,23 +36,5 @@ class Resolver(Protocol):
         """Return the addresses in the order in which they are to be tried.
 
         Raises:
-            OSError: there are none, or they could not be asked for.
-            UnicodeError: no name can be like this.
+            NameNotResolvedError: there are none, or the name servers did not answer.
         """
-
-
-class SystemResolver:
-    """The system's resolver, in the loop's threads; what it found is kept for half a minute."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, int], tuple[float, Sequence[Address]]] = {}
-
-    async def resolve(self, host: str, port: int) -> Sequence[Address]:
-        """As ``Resolver.resolve``."""
-        loop = asyncio.get_running_loop()
-        until, addresses = self._found.get((host, port), (0.0, ()))
-        if loop.time() >= until:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = [Address(family, cast("SocketAddress", place)) for family, _, _, _, place in found]
-            self._found[host, port] = (loop.time() + CACHE_SECONDS, addresses)
-        return addresses

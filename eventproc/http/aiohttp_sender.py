@@ -16,11 +16,12 @@ import aiohttp
 from yarl import URL
 
 from eventproc.destinations import Endpoint
-from eventproc.http.addresses import Resolver
-from eventproc.http.aiohttp_connector import guarded_connector
+from eventproc.http.addresses import NameNotResolvedError, Resolver
+from eventproc.http.aiohttp_connector import Proxy, guarded_connector
 from eventproc.http.connection import SUCCESS_BODY_SECONDS, WRITTEN_AT_ONCE_BYTES
 from eventproc.http.egress import EgressPolicy, ForbiddenAddressError
 from eventproc.http.masking import Masking
+from eventproc.http.resolver import CachingResolver, open_resolver
 from eventproc.http.response_reader import RESPONSE_BYTES
 from eventproc.http.tls import ssl_context_of
 from eventproc.outcomes import FailureKind, NoResponse, Response
@@ -40,7 +41,7 @@ class AiohttpSender:
     Args:
         endpoint: where to.
         delivery: limits, egress and proxy.
-        resolver: in place of the system's.
+        resolver: finds addresses, the endpoint's or the proxy's; None: one of the sender's own.
     """
 
     def __init__(
@@ -50,7 +51,13 @@ class AiohttpSender:
         self._tls = endpoint.tls
         self._delivery = delivery
         self._excerpt_bytes = delivery.response_excerpt_bytes
-        self._resolver = resolver
+        self._resolver: Resolver
+        self._own_resolver: CachingResolver | None = None
+        if resolver is None:
+            self._resolver = self._own_resolver = open_resolver(delivery.name_servers)
+        else:
+            self._resolver = resolver
+        self._proxy = Proxy.of(delivery)
         self._masking = Masking(self._url)
         self._forbidden = EgressPolicy.of(delivery).forbids_host(self._url.host or "")
         self._session: aiohttp.ClientSession | None = None
@@ -59,6 +66,7 @@ class AiohttpSender:
         """POST once, within ``delivery.request_timeout_seconds`` all in all."""
         if self._forbidden:
             return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
+        headers = {**headers, **self._proxy.request_headers(self._url.scheme)}
         deadline = asyncio.get_running_loop().time() + self._delivery.request_timeout_seconds
         try:
             session = self._session or self._open()
@@ -67,7 +75,8 @@ class AiohttpSender:
                 data=body if len(body) <= WRITTEN_AT_ONCE_BYTES else io.BytesIO(body),
                 headers=headers,
                 allow_redirects=False,
-                proxy=self._delivery.proxy_url,
+                proxy=self._proxy.url,
+                proxy_headers=self._proxy.headers,
             )
         except _EXPECTED as error:
             _forget_frames(error)
@@ -85,6 +94,8 @@ class AiohttpSender:
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
+        if self._own_resolver is not None:
+            await self._own_resolver.aclose()
 
     async def _read(self, response: aiohttp.ClientResponse, deadline: float) -> bytes:
         """The first bytes of the body; the verdict is in the status, so a body that fails ends there."""
@@ -113,6 +124,7 @@ class AiohttpSender:
             limit=delivery.max_in_flight,
             ssl=ssl_context_of(self._tls) if self._url.scheme == "https" else False,
             keepalive_timeout=IDLE_SECONDS,
+            use_dns_cache=False,  # the resolver keeps what it found
         )
         headers = {"User-Agent": delivery.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
         self._session = aiohttp.ClientSession(
@@ -134,6 +146,8 @@ class AiohttpSender:
         cause = error.__cause__ or error
         if isinstance(error, ForbiddenAddressError) or isinstance(cause, ForbiddenAddressError):
             return NoResponse(FailureKind.FORBIDDEN_ADDRESS, str(cause))
+        if isinstance(cause, NameNotResolvedError):
+            return NoResponse(FailureKind.DNS, str(cause))
         if isinstance(error, asyncio.TimeoutError):
             return NoResponse(FailureKind.TIMEOUT, "no answer in time")
         detail = self._masking.detail(f"{type(error).__name__}: {error}", b"", headers)

@@ -12,17 +12,21 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohappyeyeballs import start_connection
 
-from eventproc.http.addresses import Address, Resolver
+from eventproc.http.addresses import Address, NameNotResolvedError, Resolver
 from eventproc.http.connection import Connection, Unanswered
 from eventproc.http.egress import ForbiddenAddressError
 from eventproc.outcomes import FailureKind
 
 NEXT_ADDRESS_SECONDS: Final = 0.25
+
+
+SUSPECT_SECONDS: Final = 60.0
+"""An address that was tried before another one that answered is tried last for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Dialer:
     allows: Callable[[str], bool]
     tls: ssl.SSLContext | None
     connect_seconds: float
+    suspects: dict[str, float] = field(default_factory=dict)
+    """Address -> the time of the loop's clock until which it is tried last."""
 
     async def dial(self, make: Callable[[], Connection], deadline: float) -> Connection | Unanswered:
         """Open one connection.
@@ -73,8 +79,8 @@ class Dialer:
     async def _dial(self, make: Callable[[], Connection]) -> Connection | Unanswered:
         try:
             found = await self.resolver.resolve(self.host, self.port)
-        except (OSError, UnicodeError) as error:
-            return Unanswered(FailureKind.CONNECT, f"cannot resolve {self.host}: {error}")
+        except NameNotResolvedError as error:
+            return Unanswered(FailureKind.DNS, str(error))
         allowed = [address for address in found if self.allows(address.number)]
         if not allowed:
             what = f"no address of {self.host} may be dialled" if found else f"{self.host} has no address"
@@ -89,19 +95,28 @@ class Dialer:
         return await self._speak(connected, make)
 
     async def _connect(self, addresses: Sequence[Address]) -> socket.socket:
+        now = asyncio.get_running_loop().time()
+        healthy = [address for address in addresses if self.suspects.get(address.number, now) <= now]
         infos: list[Any] = [
             (address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address.place)
-            for address in addresses
+            for address in (*healthy, *(address for address in addresses if address not in healthy))
         ]
-        return await start_connection(
-            infos, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1, socket_factory=self._open_socket
-        )
+        tried: list[str] = []
 
-    def _open_socket(self, info: Any) -> socket.socket:
-        family, kind, protocol, _, place = info
-        if not self.allows(place[0]):
-            raise ForbiddenAddressError(f"{place[0]} must not be dialled")
-        return socket.socket(family, kind, protocol)
+        def open_socket(info: Any) -> socket.socket:
+            family, kind, protocol, _, place = info
+            if not self.allows(place[0]):
+                raise ForbiddenAddressError(f"{place[0]} must not be dialled")
+            tried.append(place[0])
+            return socket.socket(family, kind, protocol)
+
+        connected = await start_connection(
+            infos, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1, socket_factory=open_socket
+        )
+        answered = tried.index(connected.getpeername()[0])
+        self.suspects.update(dict.fromkeys(tried[:answered], now + SUSPECT_SECONDS))
+        self.suspects.pop(tried[answered], None)
+        return connected
 
     async def _speak(
         self, connected: socket.socket, make: Callable[[], Connection]

@@ -15,7 +15,7 @@ from typing import Protocol
 from yarl import URL
 
 from eventproc.destinations import Endpoint
-from eventproc.http.addresses import Resolver, SystemResolver
+from eventproc.http.addresses import Resolver
 from eventproc.http.aiohttp_sender import AiohttpSender
 from eventproc.http.connection import Answer, Connection, Result, Unanswered
 from eventproc.http.dialer import Dialer
@@ -23,6 +23,7 @@ from eventproc.http.egress import EgressPolicy
 from eventproc.http.masking import Masking
 from eventproc.http.pool import Pool
 from eventproc.http.request_head import RequestHead
+from eventproc.http.resolver import CachingResolver, open_resolver
 from eventproc.http.tls import ssl_context_of
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings.delivery import DeliverySettings
@@ -44,7 +45,7 @@ def make_sender(endpoint: Endpoint, delivery: DeliverySettings, resolver: Resolv
     Args:
         endpoint: where to.
         delivery: limits, egress, proxy and ``http_client``.
-        resolver: in place of the system's.
+        resolver: finds addresses; None: one of the sender's own.
     """
     if delivery.proxy_url is not None or delivery.http_client == "aiohttp":
         return AiohttpSender(endpoint, delivery, resolver)
@@ -57,7 +58,7 @@ class HttpSender:
     Args:
         endpoint: where to.
         delivery: limits and egress.
-        resolver: in place of the system's.
+        resolver: finds addresses; None: one of the sender's own.
     """
 
     def __init__(
@@ -66,7 +67,12 @@ class HttpSender:
         self._url = URL(endpoint.url, encoded=True)
         self._tls = endpoint.tls
         self._delivery = delivery
-        self._resolver = resolver or SystemResolver()
+        self._resolver: Resolver
+        self._own_resolver: CachingResolver | None = None
+        if resolver is None:
+            self._resolver = self._own_resolver = open_resolver(delivery.name_servers)
+        else:
+            self._resolver = resolver
         self._masking = Masking(self._url)
         self._policy = EgressPolicy.of(delivery)
         self._forbidden = self._policy.forbids_host(self._url.host or "")
@@ -93,6 +99,8 @@ class HttpSender:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await pool.close()
+        if self._own_resolver is not None:
+            await self._own_resolver.aclose()
 
     async def _exchange(self, head: bytes, body: bytes) -> Result:
         pool = self._pool

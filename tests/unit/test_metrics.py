@@ -54,6 +54,7 @@ NAMES = {
     "eventproc_config_generation",
     "eventproc_reload_failed",
     "eventproc_topic_not_writable_seconds",
+    "eventproc_names_unanswered",
     "eventproc_timeline_dropped_total",
 }
 

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
 from time import time
@@ -19,6 +19,7 @@ from eventproc.destinations import Destination, Endpoint, TlsOptions, build_dest
 from eventproc.doctor.endpoint import Examined, examine_endpoint
 from eventproc.doctor.examination import other_address
 from eventproc.doctor.findings import Check, State
+from eventproc.http.resolver import open_resolver
 from eventproc.identifiers import DestinationId
 from eventproc.outcomes import Delivered, Failed, FailureKind, Rejected
 from settings import Settings, load_settings
@@ -54,7 +55,10 @@ async def examined(
         return answer
 
     delivery = load_settings(env=env).delivery
-    return await examine_endpoint(destination(url, tls), delivery, SECONDS, None if answer is None else send)
+    async with aclosing(open_resolver()) as resolver:
+        return await examine_endpoint(
+            destination(url, tls), delivery, SECONDS, None if answer is None else send, resolver
+        )
 
 
 def by_name(found: Examined) -> dict[str, Check]:
@@ -183,7 +187,9 @@ async def test_a_server_that_never_answers_is_not_awaited_for_ever() -> None:
     with socket.create_server((LOOPBACK, 0)) as silent:
         url = f"http://{LOOPBACK}:{silent.getsockname()[1]}/"
         delivery = load_settings(env={}).delivery
-        found = await asyncio.wait_for(examine_endpoint(destination(url), delivery, 0.3, None), 60)
+        async with aclosing(open_resolver()) as resolver:
+            examining = examine_endpoint(destination(url), delivery, 0.3, None, resolver)
+            found = await asyncio.wait_for(examining, 60)
     assert by_name(found)["answer"].what == "no answer in time"
 
 
@@ -267,9 +273,15 @@ async def examine_endpoints(settings: Settings, answer: Answer | None = None) ->
         return answer
 
     (one,) = build_destinations(settings).values()
-    found = await examine_endpoint(
-        one, settings.delivery, SECONDS, None if answer is None else send, other_address(settings)
-    )
+    async with aclosing(open_resolver()) as resolver:
+        found = await examine_endpoint(
+            one,
+            settings.delivery,
+            SECONDS,
+            None if answer is None else send,
+            resolver,
+            other_address(settings),
+        )
     return found.checks
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ipaddress
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from ipaddress import ip_network
 from typing import Any
 
@@ -21,6 +22,7 @@ from eventproc.http.aiohttp_connector import GuardedResolver
 from eventproc.http.connection import Connection, Unanswered
 from eventproc.http.dialer import Dialer
 from eventproc.http.egress import EgressPolicy, ForbiddenAddressError, IpNetwork
+from eventproc.http.resolver import open_resolver
 from eventproc.http.sender import Sender, make_sender
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings import load_settings
@@ -364,6 +366,21 @@ async def test_a_proxy_may_be_private_as_the_operator_chose_it() -> None:
         await post.close()
 
 
+@pytest.mark.parametrize(("user", "name"), [("anchor", "anchor"), ("an%40chor", "an@chor"), ("ü", "ü")])
+async def test_a_proxy_is_shown_the_user_s_password(user: str, name: str) -> None:
+    async with Receiver() as proxy:
+        env = {
+            "DELIVERY_PROXY_URL": proxy.url.replace("//", f"//{user}@"),
+            "SECRET_DELIVERY_PROXY_PASSWORD": "hünter:2",
+        }
+        post = sender("http://wallet.example/callback", None, **env)
+        assert isinstance(await post.send({}, b"body"), Response)
+        kind, _, shown = proxy.requests[0].headers["Proxy-Authorization"].partition(" ")
+        assert (kind, base64.b64decode(shown).decode()) == ("Basic", f"{name}:hünter:2")
+        assert user not in proxy.requests[0].path
+        await post.close()
+
+
 async def test_the_environment_s_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Receiver() as proxy, Receiver() as receiver:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
@@ -376,13 +393,11 @@ async def test_the_environment_s_proxy_is_not_asked(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_name_that_stands_for_a_forbidden_address_is_refused() -> None:
-    resolver = GuardedResolver(PUBLIC)
-    with pytest.raises(ForbiddenAddressError):
-        await resolver.resolve("localhost", 80)
-    await resolver.close()
-    allowed = GuardedResolver(ANY)
-    assert {one["host"] for one in await allowed.resolve("localhost", 80)} <= {"127.0.0.1", "::1"}
-    await allowed.close()
+    async with aclosing(open_resolver()) as resolver:
+        with pytest.raises(ForbiddenAddressError):
+            await GuardedResolver(PUBLIC, resolver).resolve("localhost", 80)
+        allowed = await GuardedResolver(ANY, resolver).resolve("localhost", 80)
+    assert {one["host"] for one in allowed} <= {"127.0.0.1", "::1"}
 
 
 def test_networks_are_networks() -> None:

@@ -70,9 +70,9 @@ def test_a_password_in_a_url_is_never_shown(password: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://localhost/",
+        "http://localhost",
         "https://wallet.example:8443/a/b?c=d",
-        "http://host.docker.internal:8081/",
+        "http://host.docker.internal:8081",
         "http://wallet_server:8092/callbacks",
         "http://[::1]:8081/x",
         "http://10.0.0.1/",

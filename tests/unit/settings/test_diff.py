@@ -11,6 +11,7 @@ from settings.keys import all_keys, sections
 from tests.unit.settings.loading import SEED, Loading
 
 NEEDS_RESTART = {
+    "delivery.name_servers",
     "events.enabled",
     "events.queue.type",
     "events.queue.kafka.bootstrap_server",

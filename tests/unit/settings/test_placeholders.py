@@ -34,7 +34,7 @@ RESOLVED = [
     ("https://${HOST:${NOWHERE}}", "https://biz.example"),
     ("https://a.example${NOWHERE:}", "https://a.example"),
     ("https://a.example${EMPTY:/x}", "https://a.example"),
-    ("https://a.example/{b}/$c", "https://a.example/{b}/$c"),
+    ("https://a.example/{b}/$c", "https://a.example/%7Bb%7D/$c"),
 ]
 REFUSED = [
     ("https://${NOWHERE}", "${NOWHERE} is not set"),

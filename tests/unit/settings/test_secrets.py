@@ -14,7 +14,10 @@ SECRETS = [key for key in all_keys().values() if key.is_secret]
 VALUES = {key.variable: f"hunter2-{number:032}" for number, key in enumerate(SECRETS)}
 VALUES["SECRET_SEP10_SIGNING_SEED"] = SEED
 VALUES["SECRET_SEP10_SIGNING_SEED_NEXT"] = Keypair.random().secret
-BESIDE = {"SECRET_SEP10_SIGNING_SEED_NEXT": {"SEP10_SIGNING_SEED_NEXT_AT": "2026-12-01T10:00:00Z"}}
+BESIDE = {
+    "SECRET_SEP10_SIGNING_SEED_NEXT": {"SEP10_SIGNING_SEED_NEXT_AT": "2026-12-01T10:00:00Z"},
+    "SECRET_DELIVERY_PROXY_PASSWORD": {"DELIVERY_PROXY_URL": "http://user@proxy.example:3128"},
+}
 """What a secret is of no use without."""
 
 by_variable = pytest.mark.parametrize("key", SECRETS, ids=lambda key: key.variable)
@@ -31,6 +34,7 @@ def test_the_secrets_are_the_documented_ones() -> None:
     assert {key.variable for key in SECRETS} == {
         "SECRET_CALLBACK_API_AUTH_SECRET",
         "SECRET_CONSUMER_OAUTHBEARER_CLIENT_SECRET",
+        "SECRET_DELIVERY_PROXY_PASSWORD",
         "SECRET_EVENTS_QUEUE_KAFKA_PASSWORD",
         "SECRET_EVENTS_QUEUE_KAFKA_USERNAME",
         "SECRET_SEP10_SIGNING_SEED",
