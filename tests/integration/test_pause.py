@@ -182,7 +182,7 @@ async def test_with_a_rate_limit_a_pause_and_a_stop_come_before_what_waits_for_i
     worker = await start_worker({**env, "DELIVERY_RATE_LIMIT_PER_SECOND": "5"})
     await apache_kafka.publish(names.source, [event(number, f"t{number}") for number in range(200)])
     await business_server.wait_for(8, SOON_SECONDS)
-    await eventproc(tmp_path, env, "destinations", "pause", BUSINESS, "--by", "ann", "--reason", "r")
+    await eventproc(tmp_path, env, "destinations", "pause", BUSINESS, "--by", "ann", "--reason", "r", "--yes")
 
     async def is_paused() -> bool:
         return await gauge(worker, "eventproc_paused") == 1
@@ -198,7 +198,7 @@ async def test_with_a_rate_limit_a_pause_and_a_stop_come_before_what_waits_for_i
     await wallet_server.wait_for(wallet_server.count + 15, SOON_SECONDS)  # three seconds by its own rate
     assert business_server.count == begun
 
-    await eventproc(tmp_path, env, "destinations", "resume", BUSINESS)
+    await eventproc(tmp_path, env, "destinations", "resume", BUSINESS, "--yes")
     await business_server.wait_for(begun + 8, SOON_SECONDS)
     begun = business_server.count
     code, _ = await worker.terminate()
