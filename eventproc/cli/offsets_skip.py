@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import click
 
+from eventproc.cli.consent import WritingCommand, require_consent, stdin_is_terminal
 from eventproc.cli.context import CliContext, ExitCode, fail
 from eventproc.cli.dead_letter_text import printable
 from eventproc.cli.kafka_command import load, print_json, quieten, run
@@ -36,14 +36,13 @@ class Skipper(Protocol):
 
 
 def skip_command(
-    open_skipper: Callable[[Settings], Skipper], is_terminal: Callable[[], bool] = sys.stdin.isatty
+    open_skipper: Callable[[Settings], Skipper], is_terminal: Callable[[], bool] = stdin_is_terminal
 ) -> click.Command:
     """The command; what it works on is given, for tests bring their own."""
 
-    @click.command("skip", epilog=EPILOG)
+    @click.command("skip", cls=WritingCommand, epilog=EPILOG)
     @click.argument("place", metavar="TOPIC/PARTITION")
     @click.option("--dry-run", is_flag=True, help="Show the batch, and change nothing.")
-    @click.option("--yes", is_flag=True, help="Do not ask.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON object with what was done.")
     @click.pass_obj
     def skip(context: CliContext, *, place: str, dry_run: bool, yes: bool, as_json: bool) -> None:
@@ -67,8 +66,8 @@ def skip_command(
         refusal = _refusal(run(skipper.members()), obstacle.undone, settings.topics.consumer_group)
         is_done = refusal is None and not dry_run
         if is_done:
-            if not yes and is_terminal() and not as_json:
-                click.confirm("Give these records up, and go on behind them?", abort=True)
+            question = "Give these records up, and go on behind them?"
+            require_consent(question, yes=yes, is_terminal=is_terminal)
             run(skipper.skip(obstacle))
         if as_json:
             print_json(facts | {"skipped": is_done, "refusal": refusal})

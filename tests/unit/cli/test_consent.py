@@ -21,12 +21,14 @@ from eventproc.cli.deadletter import deadletter_commands
 from eventproc.cli.destinations import destination_commands
 from eventproc.cli.main import main
 from eventproc.cli.offsets import offsets_commands
+from eventproc.cli.offsets_skip import skip_command
 from eventproc.cli.replay import replay_command
 from eventproc.identifiers import DestinationId
 from eventproc.pauses import Pause
 from tests.unit.cli.test_deadletter import ENV, A, FakeTopic
 from tests.unit.cli.test_destinations import FakeCluster
 from tests.unit.cli.test_offsets import FakeImporter
+from tests.unit.cli.test_offsets_skip import FakeObstacle, FakeSkipper
 from tests.unit.cli.test_replay import FakeSource
 
 READING = {
@@ -92,11 +94,17 @@ def _example(to: str) -> Callable[[], Trial]:
     return lambda: Trial(main, ["send-example", "--to", to], list)
 
 
+def _skip() -> Trial:
+    skipper = FakeSkipper(FakeObstacle())
+    return Trial(skip_command(lambda _: skipper), ["TRANSACTION/0"], lambda: list(skipper.skipped))
+
+
 WRITING: dict[str, list[Callable[[], Trial]]] = {
     "deadletter redrive": [_redrive],
     "destinations pause": [_pause],
     "destinations resume": [_resume],
     "offsets import": [_import],
+    "offsets skip": [_skip],
     "replay": [_replay],
     "send-example": [_example("topic"), _example("endpoint")],
 }
@@ -186,4 +194,4 @@ def test_a_module_that_imports_what_writes_asks_for_consent() -> None:
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
             }
             assert "require_consent" in calls, path.stem
-    assert writing == {"deadletter", "destinations", "offsets", "replay", "send_example"}
+    assert writing == {"deadletter", "destinations", "offsets", "offsets_skip", "replay", "send_example"}

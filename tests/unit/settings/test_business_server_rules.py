@@ -105,4 +105,4 @@ def test_an_empty_address_is_refused_where_it_is_dialled(
 def test_an_empty_address_takes_nothing_from_a_weaker_source(loading: Loading) -> None:
     found = loading.load("callback_api: {base_url: 'http://b'}", env=ON | {"CALLBACK_API_BASE_URL": ""})
 
-    assert found.callback_api.base_url == "http://b/"
+    assert found.callback_api.base_url == "http://b"

@@ -75,7 +75,7 @@ IN_FORCE: Final[dict[str, Callable[[Settings], tuple[object, object]]]] = {
     "auth.type JWT upper": lambda found: (found.callback_api.auth.type, "jwt"),
     "auth.type API_KEY": lambda found: (found.callback_api.auth.type, "api_key"),
     "auth.type api-key": lambda found: (found.callback_api.auth.type, "api_key"),
-    "YAML two documents": lambda found: (found.callback_api.base_url, "https://biz.example/"),
+    "YAML two documents": lambda found: (found.callback_api.base_url, "https://biz.example"),
     "YAML events.publisher (1.x/2.0 spelling)": lambda found: (
         found.events.queue.kafka.bootstrap_server,
         "kafka:29092",
