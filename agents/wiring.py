@@ -43,6 +43,7 @@ from eventproc.delivery.kafka_access import ask_for_access
 from eventproc.delivery.kafka_watch import KafkaWatch
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.left_behind import warn_of_left_behind
+from eventproc.delivery.letter_counter import LetterCounter
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.preflight import preflight
 from eventproc.delivery.producer import RecordProducer
@@ -108,6 +109,7 @@ class Parts:
     troubles: TopicTroubles
     memory: WorkerMemory
     resolver: CachingResolver
+    letters: LetterCounter
 
 
 class EventprocApp(App):
@@ -190,8 +192,9 @@ def create_app(settings: Settings) -> EventprocApp:
     live = LiveConfiguration(app, make_engine, make_sender, producer, limits, read)
     configuration = Configuration(settings, destinations)
     reloader = Reloader(configuration, load_settings, build_configuration, live.apply)
-    services = (directory, control, watch, kafka, writer, history, reloader, troubles, memory, resolver)
-    app.parts = Parts(settings, router, engines, ledger, *services)
+    letters = LetterCounter(settings)
+    services = (directory, control, watch, kafka, writer, history, reloader, troubles, memory)
+    app.parts = Parts(settings, router, engines, ledger, *services, resolver, letters)
     optional = [service for service in (held, writer, tracing) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
     first, last = (producer, directory, *optional), (history, reloader, keys, TopicKeeper(settings))

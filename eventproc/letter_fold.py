@@ -50,11 +50,13 @@ class LetterFold(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._by_key)
 
-    def add(self, key: bytes, copy: Copy[T]) -> None:
-        """Take the next dead letter of a key. One that was taken before, read again, changes nothing."""
+    def add(self, key: bytes, copy: Copy[T]) -> bool:
+        """Take the next dead letter of a key; False when it was taken before, which changes nothing."""
         copies = self._by_key.setdefault(key, [])
-        if all(one.place != copy.place for one in copies):
+        is_new = all(one.place != copy.place for one in copies)
+        if is_new:
             copies.append(copy)
+        return is_new
 
     def take_off(self, key: bytes, partition: int, headers: Mapping[str, bytes]) -> list[Copy[T]]:
         """Take the next note, which stands in ``partition``; return what does not wait any more."""
@@ -67,6 +69,20 @@ class LetterFold(Generic[T]):
             self._by_key[key] = left
         else:
             del self._by_key[key]
+        return gone
+
+    def drop_before(self, beginnings: Mapping[int, int]) -> list[Copy[T]]:
+        """Drop and return the copies below the first offset of their partition, which Kafka has deleted."""
+        gone: list[Copy[T]] = []
+        for key, copies in list(self._by_key.items()):
+            expired = [one for one in copies if one.place.offset < beginnings.get(one.place.partition, 0)]
+            if not expired:
+                continue
+            gone += expired
+            if len(expired) == len(copies):
+                del self._by_key[key]
+            else:
+                self._by_key[key] = [one for one in copies if one not in expired]
         return gone
 
 

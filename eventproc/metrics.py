@@ -1,7 +1,8 @@
 """Every metric: its name, unit, labels and the question it answers. Read from plain counters at a scrape.
 
-Counters are one worker's since its start; gauges one worker's share. Add them up over workers. No label grows
-with traffic: destinations are configuration, the other labels are enumerations.
+Counters are one worker's since its start; gauges one worker's share. Add them up over workers, except for
+``eventproc_dead_letters_waiting``, which is the whole installation's on every worker. No label grows with
+traffic: destinations are configuration, the other labels are enumerations.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from eventproc.delivery.partitions import Partition
 from eventproc.delivery.stats import LATENCY_BUCKETS_SECONDS, Histogram
 from eventproc.delivery.topic_troubles import TopicTrouble
 from eventproc.delivery.watchdog import lag
+from eventproc.identifiers import DestinationId
 from eventproc.metrics_text import Buckets, Family, Row, text_of
 from eventproc.watermark import PartitionProgress
 
 BUCKET_BOUNDS: Final = (*map(str, LATENCY_BUCKETS_SECONDS), "+Inf")
 
 BREAKER_VALUES: Final = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+
+NOT_CONFIGURED: Final = DestinationId("(not configured)")
 
 QUESTIONS: Final[dict[str, str]] = {
     "eventproc_deliveries_total": "How many events did the receiver take?",
@@ -36,7 +40,8 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_breaker_openings_total": "How often did the endpoint fail for everything?",
     "eventproc_attempt_seconds": "How long does the endpoint take for one request?",
     "eventproc_delivery_seconds": "How long from the anchor's publishing to the receiver's yes?",
-    "eventproc_dead_letters_waiting": "How many dead letters has Kafka not acknowledged?",
+    "eventproc_dead_letters_waiting": "How many dead letters wait for a redrive? The same on every worker.",
+    "eventproc_dead_letters_unwritten": "How many dead letters has Kafka not acknowledged?",
     "eventproc_in_flight": "How many requests are under way?",
     "eventproc_waiting": "How many events are in this worker's hands, not delivered?",
     "eventproc_breaker_state": "Is the endpoint up? 0 closed, 1 half-open, 2 open.",
@@ -96,6 +101,7 @@ class Sources:
     expired: Callable[[], Mapping[str, int]] = dict
     held_bytes: Callable[[], Mapping[str, tuple[int, int]]] = dict
     stopped: Callable[[], Mapping[Partition, int]] = dict
+    letters_waiting: Callable[[], Mapping[DestinationId, int] | None] = dict
 
 
 class EventprocCollector(Collector):
@@ -119,7 +125,8 @@ class EventprocCollector(Collector):
         yield from _counters(engines)
         yield _histogram("eventproc_attempt_seconds", engines, lambda e: e.stats.attempt_latency)
         yield _histogram("eventproc_delivery_seconds", engines, lambda e: e.stats.delivery_latency)
-        yield _gauge("eventproc_dead_letters_waiting", engines, lambda e: e.dead_letters_waiting)
+        yield _letters_waiting(engines, sources.letters_waiting())
+        yield _gauge("eventproc_dead_letters_unwritten", engines, lambda e: e.dead_letters_unwritten)
         yield _gauge("eventproc_in_flight", engines, lambda e: e.in_flight)
         yield _gauge("eventproc_waiting", engines, lambda e: e.waiting)
         yield _gauge("eventproc_breaker_state", engines, lambda e: BREAKER_VALUES[e.breaker.state])
@@ -159,6 +166,18 @@ class EventprocCollector(Collector):
         name, labels = "eventproc_partition_stopped_offset", ("partition", "topic")
         stopped = [((str(number), topic), at) for (topic, number), at in self._sources.stopped().items()]
         yield Family(GaugeMetricFamily(name, QUESTIONS[name], labels=labels), labels, stopped)
+
+
+def _letters_waiting(engines: list[Engine], waiting: Mapping[DestinationId, int] | None) -> Family:
+    """A row for each destination; one more for all that are not configured, as a record can name any."""
+    name = "eventproc_dead_letters_waiting"
+    family = GaugeMetricFamily(name, QUESTIONS[name], labels=["destination"])
+    if waiting is None:
+        return Family(family, ("destination",), [])
+    rows = {engine.destination.id: waiting.get(engine.destination.id, 0) for engine in engines}
+    others = sum(waiting.values()) - sum(rows.values())
+    rows |= {NOT_CONFIGURED: others} if others else {}
+    return Family(family, ("destination",), [((id_,), number) for id_, number in rows.items()])
 
 
 def _held_bytes(by_place: Mapping[str, tuple[int, int]]) -> Iterator[Family]:

@@ -132,4 +132,5 @@ def _sources(app: Any) -> Sources:
         },
         held_bytes=parts.memory.held_bytes,
         stopped=lambda: {one: at.offset for one, at in app.stopped.current.items()},
+        letters_waiting=lambda: parts.letters.waiting,
     )

@@ -21,22 +21,24 @@ from eventproc.delivery.bounded_kafka import (
     consumer_client,
     describe_group,
     remaining_of,
+    scan,
     span_client,
     whole_spans,
     within,
 )
 from eventproc.delivery.control import read_paused
 from eventproc.delivery.record_batches import poll
-from eventproc.delivery.redriver import Redriver
 from eventproc.group_progress import ClusterStatus, DestinationStatus, Member
 from eventproc.identifiers import DestinationId
+from eventproc.letter_count import LetterCount
 from eventproc.records import read_origin
+from eventproc.redrive import TopicRecord
 from settings import Settings
 
 FETCH_BYTES: Final = 64 * 1024
 """Of each partition only its oldest record is looked at; Kafka gives a larger one all the same."""
 
-MAX_DEAD_LETTER_RECORDS: Final = 10_000
+MAX_DEAD_LETTER_RECORDS: Final = 50_000
 """Dead letters are counted by reading their topic; a longer one is left alone."""
 
 
@@ -124,12 +126,17 @@ def _highwater(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
 
 async def _dead_letters(
     settings: Settings, by_topic: Mapping[str, list[TopicPartition]]
-) -> Counter[str] | None:
+) -> Counter[DestinationId] | None:
+    """How many wait, counted as the workers' metric counts them."""
+    count = LetterCount()
     async with consumer_client(settings) as consumer:
         spans = await whole_spans(consumer, by_topic.get(settings.topics.dead_letter, []))
-    if sum(end - begin for begin, end in spans.values()) > MAX_DEAD_LETTER_RECORDS:
-        return None
-    return Counter(entry.destination for entry in await Redriver(settings).read_waiting())
+        if sum(end - begin for begin, end in spans.values()) > MAX_DEAD_LETTER_RECORDS:
+            return None
+        async for record in scan(consumer, spans):
+            headers = list(record.headers)
+            count.add(TopicRecord(record.offset, record.key, None, headers, record.partition))
+    return count.by_destination()
 
 
 async def _members(settings: Settings) -> list[Member] | None:

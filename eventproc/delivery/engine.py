@@ -240,7 +240,7 @@ class Engine:
         return len(self._workers)
 
     @property
-    def dead_letters_waiting(self) -> int:
+    def dead_letters_unwritten(self) -> int:
         """Events given up whose dead letter Kafka has not acknowledged: each holds its own lane alone."""
         return self._dead_letters.waiting
 

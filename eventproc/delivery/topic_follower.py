@@ -58,6 +58,7 @@ class TopicFollower(Service):
         self._on_lost = lost
         self._on_deleted = deleted
         self._next_look = 0.0
+        self._consumer: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._asked = 1
         self._done = 0
@@ -75,6 +76,17 @@ class TopicFollower(Service):
         async with self._progress:
             await self._progress.wait_for(lambda: self._done >= number)
 
+    async def beginnings(self) -> dict[int, int]:
+        """The first offset that Kafka still has, by partition; empty while the reader has no connection.
+
+        Raises:
+            KafkaError: Kafka did not answer.
+        """
+        if self._consumer is None:
+            return {}
+        found = await self._consumer.beginning_offsets(self._consumer.assignment())
+        return {partition.partition: offset for partition, offset in found.items()}
+
     @Service.task
     async def _follow(self) -> None:
         while not self.should_stop:
@@ -83,6 +95,7 @@ class TopicFollower(Service):
                 await consumer.start()
                 for partition, position in self._positions.items():
                     consumer.seek(partition, position)
+                self._consumer = consumer
                 await self._read(consumer)
             except _DeletedError:
                 self._positions.clear()
@@ -92,6 +105,7 @@ class TopicFollower(Service):
                 self._on_lost(error)
                 await self.sleep(RETRY_SECONDS)
             finally:
+                self._consumer = None
                 await consumer.stop()
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from eventproc.delivery.held_lanes import HeldLanes
@@ -22,6 +24,8 @@ from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record
 from tests.servers.receiver import Receiver
 from tests.servers.replies import for_event, status
+from tests.servers.waiting import wait_until
+from tests.servers.worker import WorkerProcess
 
 SOON = {"DELIVERY_RETRY_POISON_ATTEMPTS": "2", "DELIVERY_RETRY_INITIAL_SECONDS": "0.05"}
 HOLD = SOON | {"DELIVERY_ON_DEAD_LETTER": "hold_transaction"}
@@ -176,6 +180,46 @@ async def test_records_that_share_an_event_id_are_each_redriven_once(
         "t2",
     ]
     assert json.loads((await cli(env, "list", "--json")).stdout) == []
+
+
+async def test_every_worker_and_the_command_line_have_the_same_number_of_letters_that_wait(
+    apache_kafka: Broker,
+    names: Names,
+    start_worker: StartWorker,
+    business_server: Receiver,
+    cli: Callable[..., Any],
+) -> None:
+    env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names, extra=SOON)
+    bad = [f"bad{number}" for number in range(30)]
+    business_server.respond = for_event(dict.fromkeys(bad, status(422)))
+    workers = [await start_worker(env), await start_worker(env)]
+    await apache_kafka.publish(names.source, [event(id_, f"t{id_}") for id_ in bad])
+    await letters_of(apache_kafka, names, 30)
+
+    async def workers_count(number: int) -> None:
+        for worker in workers:
+            await wait_until(partial(_counts, worker, number), 60, f"{worker.url}: {number}")
+
+    await workers_count(30)
+    code, _ = await workers.pop().terminate()
+    assert code == 0
+    workers.append(await start_worker(env))
+    await workers_count(30)
+    business_server.respond = for_event({})
+    first = [argument for id_ in bad[:10] for argument in ("--event-id", id_)]
+    await cli(env, "redrive", *first, "--yes")
+    await workers_count(20)
+    assert len(json.loads((await cli(env, "list", "--json")).stdout)) == 20
+    shown = await eventproc(workers[0].directory, env, "destinations", "status", "--json")
+    assert json.loads(shown.stdout)["destinations"][0]["dead_letters"] == 20
+    await cli(env, "redrive", "--all", "--yes")
+    await workers_count(0)
+
+
+async def _counts(worker: WorkerProcess, number: int) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"{worker.url}/metrics") as answer:
+        row = 'eventproc_dead_letters_waiting{destination="callback-api"}'
+        return f"{row} {number}.0\n" in await answer.text()
 
 
 def _places(letters: list[Record]) -> list[tuple[int, int]]:

@@ -63,7 +63,7 @@ async def test_dead_letters_that_cannot_be_written_stop_nobody(
     async def all_wait() -> bool:
         figures = await metrics(worker)
         return (
-            f'eventproc_dead_letters_waiting{{destination="callback-api"}} {POISON}.0' in figures
+            f'eventproc_dead_letters_unwritten{{destination="callback-api"}} {POISON}.0' in figures
             and f'eventproc_topic_not_writable_seconds{{topic="{letters}"}}' in figures
         )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,6 +33,7 @@ NAMES = {
     "eventproc_attempt_seconds",
     "eventproc_delivery_seconds",
     "eventproc_dead_letters_waiting",
+    "eventproc_dead_letters_unwritten",
     "eventproc_in_flight",
     "eventproc_waiting",
     "eventproc_breaker_state",
@@ -59,7 +60,12 @@ NAMES = {
 }
 
 
-def collector(*engines: Engine, wall: float = 0.0, is_ready: bool = True) -> EventprocCollector:
+def collector(
+    *engines: Engine,
+    wall: float = 0.0,
+    is_ready: bool = True,
+    letters_waiting: Mapping[DestinationId, int] | None = None,
+) -> EventprocCollector:
     stats = RouterStats(invalid=3, unbuildable=1)
     stats.matches[ClientMatch.UNKNOWN_CUSTOMER] = 2
     router = SimpleNamespace(stats=stats, partitions={}, contested_customers=4)
@@ -72,14 +78,22 @@ def collector(*engines: Engine, wall: float = 0.0, is_ready: bool = True) -> Eve
         is_ready=lambda: is_ready,
         topic_troubles=lambda: {"eventproc.dead-letter": TopicTrouble(wall - 5, "NotEnoughReplicas")},
         expired=lambda: {"TRANSACTION": 4},
+        letters_waiting=lambda: letters_waiting,
         held_bytes=lambda: {"waiting": (5, 100), "routing": (0, 25)},
         stopped=lambda: {PARTITION: 5},
     )
     return EventprocCollector(sources)
 
 
-def scrape(engine: Engine, wall: float, *, is_ready: bool = True) -> dict[str, float]:
-    text = "".join(collector(engine, wall=wall, is_ready=is_ready).text())
+def scrape(
+    engine: Engine,
+    wall: float,
+    *,
+    is_ready: bool = True,
+    letters_waiting: Mapping[DestinationId, int] | None = MappingProxyType({}),
+) -> dict[str, float]:
+    one = collector(engine, wall=wall, is_ready=is_ready, letters_waiting=letters_waiting)
+    text = "".join(one.text())
     return {
         sample.name + "".join(f"[{value}]" for value in sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -120,6 +134,21 @@ async def test_a_scrape_tells_what_happened() -> None:
     assert seen["eventproc_stuck_seconds"] == 1.5
     assert seen["eventproc_ready"] == 1
     assert scrape(world.engine, 0.0, is_ready=False)["eventproc_ready"] == 0
+
+
+async def test_dead_letters_have_a_row_for_each_destination_and_one_for_all_others() -> None:
+    """A record can name any destination, and no label may grow with what others write."""
+    others = {DestinationId(f"foreign{number}"): 2 for number in range(3)}
+
+    def rows(waiting: Mapping[DestinationId, int] | None) -> dict[str, float]:
+        world = World()
+        found = scrape(world.engine, 0.0, letters_waiting=waiting)
+        name = "eventproc_dead_letters_waiting"
+        return {row.removeprefix(name): value for row, value in found.items() if row.startswith(name)}
+
+    assert rows(None) == {}, "a worker that has not read the topic knows no number"
+    assert rows({}) == {"[test]": 0}
+    assert rows({DestinationId("test"): 3} | others) == {"[test]": 3, "[(not configured)]": 6}
 
 
 async def test_every_metric_is_in_a_scrape() -> None:

@@ -298,7 +298,7 @@ async def test_dead_letters_that_cannot_be_written_occupy_no_slot_and_get_no_att
     assert sorted(world.sent) == sorted(f"e{offset}" for offset in range(180)), (
         "each once, and none behind e0"
     )
-    assert (world.engine.dead_letters_waiting, world.engine.in_flight) == (160, 0)
+    assert (world.engine.dead_letters_unwritten, world.engine.in_flight) == (160, 0)
     assert world.engine.waits_only_for_retries, "the watchdog knows what it waits for"
     world.dead.failures_left = 0
     await world.clock.advance(60)
@@ -313,7 +313,7 @@ async def test_a_stop_does_not_wait_for_dead_letters_that_have_waited_for_long()
     world.engine.accept(InboundRecord(PARTITION, 0, b"t", b"not json", [("event-id", b"e0")], 0))
     await world.clock.advance(100)
     await asyncio.wait_for(world.engine.drain(3600), 10)
-    assert world.engine.dead_letters_waiting == 0
+    assert world.engine.dead_letters_unwritten == 0
     assert world.watermark == 0, "it is still to be done"
 
 
