@@ -47,9 +47,13 @@ class StoppedPartitions:
         return self._current
 
     def readable_end(self, end: Callable[[Partition], int | None]) -> Callable[[Partition], int | None]:
-        """The same, with the offset of a partition that stands still: behind it nothing is to be expected."""
+        """Return the same, with None for a partition that is stopped: nothing is to be expected of it.
+
+        Its batch's offset would not do: where a marker or a compacted record precedes the batch, the position
+        stays below that offset until a record arrives.
+        """
         current = self._current
-        return lambda one: current[one].offset if one in current else end(one)
+        return lambda one: None if one in current else end(one)
 
     def look(self, consumer: AIOKafkaConsumer) -> None:
         """Compare with what the consumer has stopped reading; fetch again what is due."""
