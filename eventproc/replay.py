@@ -9,9 +9,10 @@ expired or its topic was made again, is not replaced by another: it is reported 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from eventproc.customer_index import CustomerIndex, NamedAt
 from eventproc.errors import EventprocError
@@ -19,6 +20,9 @@ from eventproc.events import Event, Unreadable, decode
 from eventproc.identifiers import DestinationId, EventId, LaneKey
 from eventproc.records import REDRIVEN, Headers, Source, internal_headers
 from eventproc.routing import RoutingTable
+
+ROUND_EVENTS: Final = 1000
+"""A replay waits for Kafka's acknowledgement after so many: a killed one sends at most these twice."""
 
 
 class MissingTopicError(EventprocError):
@@ -65,7 +69,8 @@ class ReplaySelection:
 
     The times (ms since the epoch, both inclusive) bound when the anchor published it. ``lanes`` are ids of
     transactions, customers or quotes; none: all. With ``latest_state_only`` each of these sends only its
-    newest event to each destination.
+    newest event to each destination. ``spans`` are those of a replay that is continued, by source partition:
+    nothing outside of them is sent, and nothing behind them is looked at.
     """
 
     destinations: frozenset[DestinationId]
@@ -73,12 +78,17 @@ class ReplaySelection:
     until_ms: int | None = None
     lanes: frozenset[str] = frozenset()
     latest_state_only: bool = False
+    spans: Mapping[int, tuple[int, int]] | None = None
 
     def is_in_time(self, published_ms: int) -> bool:
         """Whether an event published then is meant."""
         return (self.since_ms is None or published_ms >= self.since_ms) and (
             self.until_ms is None or published_ms <= self.until_ms
         )
+
+    def span(self, partition: int) -> tuple[int, float]:
+        """The first offset of a source partition that may be sent, and the one after the last."""
+        return (0, math.inf) if self.spans is None else self.spans.get(partition, (0, 0))
 
 
 @dataclass(slots=True)
@@ -134,7 +144,8 @@ class SendProgress:
 
     Of the first ``events`` every copy is acknowledged; ``last`` is the last of these. ``written`` copies are
     acknowledged in all, ``in_doubt`` were handed over and not acknowledged: each may be written or not.
-    Who sets ``is_stopping`` has no more handed over.
+    Who sets ``is_stopping`` has no more handed over. ``whole`` is called with the place and the destinations
+    of each event that is whole, in the order of the replay.
     """
 
     events: int = 0
@@ -142,6 +153,13 @@ class SendProgress:
     written: int = 0
     in_doubt: int = 0
     is_stopping: bool = False
+    whole: Callable[[Place, Collection[DestinationId]], None] = lambda _place, _destinations: None
+
+    def complete(self, source: Source, destinations: Collection[DestinationId]) -> None:
+        """Count an event whose copies are all acknowledged."""
+        self.events += 1
+        self.last = source
+        self.whole(Place(source.partition, source.offset, source.timestamp_ms), destinations)
 
 
 class Planner:
@@ -163,7 +181,8 @@ class Planner:
 
     def offer(self, source: Source, value: bytes | None) -> None:
         """The next record."""
-        if not self._selection.is_in_time(source.timestamp_ms):
+        behind = self._selection.span(source.partition)[1]
+        if source.offset >= behind or not self._selection.is_in_time(source.timestamp_ms):
             return
         is_too_large = value is not None and len(value) > self._max_record_bytes
         event = None if is_too_large else decode(value)
@@ -183,7 +202,7 @@ class Planner:
     def plan(self, not_routed: int = 0) -> ReplayPlan:
         """What to do with all that was offered."""
         for (destination, _), (place, note) in self._newest.items():
-            self._plan.add(place, note, (destination,))
+            self._add(place, note, (destination,))
         self._newest.clear()
         self._plan.not_routed = not_routed
         return self._plan
@@ -192,13 +211,17 @@ class Planner:
         place = Place(source.partition, source.offset, source.timestamp_ms)
         note = EventNote(event.id, event.type.value, event.lane_key, source.timestamp_ms)
         if not self._selection.latest_state_only:
-            self._plan.add(place, note, wanted)
+            self._add(place, note, wanted)
             return
         for destination in wanted:
             self._newest.pop(
                 (destination, note.lane), None
             )  # the newest also takes the last place in the order
             self._newest[destination, note.lane] = place, note
+
+    def _add(self, place: Place, note: EventNote, destinations: tuple[DestinationId, ...]) -> None:
+        if place.offset >= self._selection.span(place.partition)[0]:
+            self._plan.add(place, note, destinations)
 
 
 class Copy(NamedTuple):

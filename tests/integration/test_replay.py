@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from eventproc.replay import ROUND_EVENTS
 from tests.conftest import StartWorker
 from tests.fakes.records import event_value
 from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
@@ -235,4 +237,58 @@ async def test_interrupted_it_says_exactly_how_far_it_came(
     whole = [f"e{n}" for n in range(told["whole_events"])]
     assert set(whole) == found
     assert told["last_whole"]["offset"] == told["whole_events"] - 1
-    assert b"run it again with --since" in stderr
+    assert f"eventproc replay --resume {told['resume']}".encode() in stderr
+
+
+async def test_killed_half_way_it_goes_on_with_exactly_the_rest(
+    apache_kafka: Broker, names: Names, tmp_path: Path
+) -> None:
+    """SIGKILL twice, each time somewhere behind a round; what comes twice is at most a round each time."""
+    async with Receiver() as nobody:
+        stage = Stage(apache_kafka, names, nobody, nobody, tmp_path)
+        await routed_without_a_worker(apache_kafka, stage, 20_000)
+        chosen = ["--since", "2h", "--destination", "callback-api"]
+        shown = await stage.replay(*chosen, "--dry-run")
+        for rounds in (3, 4):
+            points = await killed_after(stage, rounds, *chosen)
+            late = [event(n, f"t{n % 50}", "acme", stage.now_ms) for n in range(20_000, 20_100)]
+            await apache_kafka.publish(names.source, late)
+            chosen = ["--resume", points[-1]["resume"]]
+        assert points[-1]["whole_events"] < points[0]["events"] <= 20_000 - 3 * ROUND_EVENTS
+        done = await stage.replay(*chosen)
+        nothing = await stage.replay("--resume", points[0]["resume"], "--dry-run")
+    topic = names.topic("callback-api")
+    copies = await apache_kafka.read_all(topic)
+    found = Counter(record.headers["event-id"].decode() for record in copies)
+    assert set(found) == {f"e{n}" for n in range(20_000)}, "all of what was shown, and nothing else"
+    assert shown["copies"] <= len(copies) <= 20_000 + 2 * ROUND_EVENTS
+    assert max(found.values()) <= 3
+    assert {record.headers["redriven"].decode() for record in copies} == {done["at"]}
+    assert (done["problem"], done["resume"], nothing["at"]) == (None, None, done["at"])
+    first_seen: dict[bytes, list[int]] = {}
+    for record in copies:
+        number = int(record.headers["event-id"][1:])
+        lane = first_seen.setdefault(record.key or b"", [])
+        if number not in lane:
+            lane.append(number)
+    assert all(lane == sorted(lane) for lane in first_seen.values()), "in the order of each transaction"
+
+
+async def killed_after(stage: Stage, rounds: int, *arguments: str) -> list[dict[str, Any]]:
+    """Kill a replay when it has printed so many points; what it had printed."""
+    process = await asyncio.create_subprocess_exec(
+        *command("replay", *arguments, "--yes", "--json"),
+        env=environment(stage.env),
+        cwd=stage.directory,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        limit=1_000_000,
+    )
+    assert process.stderr is not None
+    lines: list[bytes] = []
+    while len(lines) <= rounds:
+        lines.append(await asyncio.wait_for(process.stderr.readline(), SOON_SECONDS))
+    process.kill()
+    lines += (await asyncio.wait_for(process.stderr.read(), SOON_SECONDS)).splitlines()
+    await process.wait()
+    return [json.loads(line) for line in lines]

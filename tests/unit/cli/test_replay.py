@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -21,6 +21,7 @@ from eventproc.replay import (
     ReplaySelection,
     SendProgress,
 )
+from eventproc.replay_point import Rest, ResumePoint
 from tests.servers.anchor_env import anchor_env, noncustodial_client
 
 BUSINESS = DestinationId("callback-api")
@@ -76,9 +77,16 @@ class FakeSource:
                 progress.in_doubt = 2
                 raise self.ends_by("Kafka at k:9092: gone")
             progress.written += len(destinations)
-            progress.events += 1
-            progress.last = Source("TRANSACTION", place.partition, place.offset, PUBLISHED_MS + place.offset)
+            progress.complete(
+                Source("TRANSACTION", place.partition, place.offset, PUBLISHED_MS + place.offset),
+                destinations,
+            )
             on_progress()
+
+
+def resume_point(line: str) -> str:
+    """The point that a line of standard error has."""
+    return line.partition("--resume ")[2]
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +111,7 @@ def test_the_help_has_every_option_and_exit_code() -> None:
         "until",
         "destination",
         "client",
+        "resume",
         "latest-state-only",
         "dry-run",
         "yes",
@@ -186,7 +195,7 @@ def test_a_replay_says_what_was_sent_and_what_was_left_out() -> None:
         "callback-api", "3", "2026-11-24T06:00:00.000Z", "e0", "of", "t", "2026-11-24T06:00:00.002Z", "e2", "of", "t",
     ]  # fmt: skip
     assert lines[-1] == f"3 events in 6 copies sent again, marked {source.sent[0]}."
-    assert result.stderr.splitlines() == [
+    assert [line for line in result.stderr.splitlines() if "--resume" not in line] == [
         "left out: 4 not routed yet: they come by themselves",
         "left out: 1 for none of these destinations",
     ]
@@ -223,6 +232,7 @@ def test_the_same_as_json_for_programs() -> None:
         ],
         "left_out": {"not_routed": 4, "unreadable": 0, "elsewhere": 1},
         "problem": None,
+        "resume": None,
     }
 
 
@@ -261,10 +271,11 @@ def test_whatever_ends_it_early_it_says_how_far_it_came(ends_by: type[BaseExcept
 
     assert result.exit_code == code
     assert "sent again, marked" not in result.stdout
-    assert result.stderr.splitlines()[-1] == (
+    *_, third, last = [line for line in result.stderr.splitlines() if "--resume" in line]
+    assert last == (
         "4 of 6 copies are written. 2 more may be. Whole are the first 2 of 3 events, up to the one at "
         "TRANSACTION/0 offset 1, published 2026-11-24T06:00:00.001Z. "
-        "To send the rest, run it again with --since 2026-11-24T06:00:00.001Z."
+        f"To send the rest: eventproc replay --resume {resume_point(third)}"
     )
 
 
@@ -272,8 +283,12 @@ def test_one_that_ended_before_anything_was_whole_says_so() -> None:
     result = run(FakeSource(ends_after=0, ends_by=KeyboardInterrupt), "--since", "2h", "--json", "--yes")
 
     assert result.exit_code == 1
-    assert "0 of 6 copies are written. 2 more may be. Run it again to send them." in result.stderr
-    assert json.loads(result.stdout)["problem"] == "Interrupted."
+    told = json.loads(result.stdout)
+    assert told["problem"] == "Interrupted."
+    assert result.stderr.splitlines()[-1] == (
+        "0 of 6 copies are written. 2 more may be. "
+        f"To send the rest: eventproc replay --resume {told['resume']}"
+    )
 
 
 def test_what_the_source_has_dropped_meanwhile_is_not_said_to_be_sent() -> None:
@@ -312,3 +327,77 @@ def test_no_id_reaches_the_terminal_as_it_is(arguments: list[str]) -> None:
     output = run(source, "--since", "2h", *arguments).output
 
     assert [char for char in output if not char.isprintable() and char != "\n"] == []
+
+
+def test_a_point_is_printed_before_the_first_event_and_after_each_round() -> None:
+    result = run(FakeSource(), "--since", "2h", "--yes")
+
+    lines = [line for line in result.stderr.splitlines() if "--resume" in line]
+    assert [line.partition(":")[0] for line in lines] == [
+        f"{whole} of 3 events sent. If this is ended" for whole in range(4)
+    ]
+    objects = [
+        json.loads(line)
+        for line in run(FakeSource(), "--since", "2h", "--json", "--yes").stderr.splitlines()
+        if line.startswith("{")
+    ]
+    assert [(one["whole_events"], one["events"]) for one in objects] == [(n, 3) for n in range(4)]
+
+
+@pytest.mark.parametrize("whole", range(3))
+def test_a_replay_is_continued_with_what_was_asked_for_and_the_same_mark(whole: int) -> None:
+    first = FakeSource(ends_after=whole, ends_by=KeyboardInterrupt)
+    asked_for = ("--transaction", "t", "--since", "2h", "--until", "1h", "--client", "acme", "--yes")
+    point = resume_point(run(first, *asked_for).stderr.splitlines()[-1])
+    rest = plan_of(3)
+    for number in range(whole):
+        del rest.copies[Place(0, number, PUBLISHED_MS + number)]
+    for portion in rest.portions.values():
+        portion.count -= whole
+    second = FakeSource(rest)
+
+    result = run(second, "--resume", point, "--yes")
+
+    assert result.exit_code == 0, result.stderr
+    assert second.sent == first.sent
+    assert second.asked == [replace(first.asked[0], spans={0: (whole, 3)})]
+
+
+def test_what_is_not_the_same_rest_is_not_sent() -> None:
+    stopped = run(FakeSource(ends_after=1, ends_by=KeyboardInterrupt), "--since", "2h", "--yes")
+    source = FakeSource(plan_of(3))
+
+    result = run(source, "--resume", resume_point(stopped.stderr.splitlines()[-1]), "--yes")
+
+    assert (result.exit_code, source.sent) == (1, [])
+    assert (
+        "2 events in 4 copies were left of this replay; what is there now gives 3 events in 6"
+        in result.stderr
+    )
+
+
+def test_nothing_is_left_of_a_replay_that_was_done() -> None:
+    point = resume_point(run(FakeSource(), "--since", "2h", "--yes").stderr.splitlines()[3])
+    source = FakeSource()
+
+    result = run(source, "--resume", point, "--yes")
+
+    assert (result.exit_code, source.asked) == (0, [])
+    assert "Nothing is left of this replay" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--resume", "", "--yes"],
+        ["--resume", "eNo", "--yes"],
+        ["--resume", "\u00e4", "--yes"],
+        ["--resume", ResumePoint("x", Rest()).text()[:-4], "--yes"],
+        ["--resume", ResumePoint("x", Rest()).text(), "--since", "2h", "--yes"],
+    ],
+)
+def test_what_is_no_point_and_a_selection_beside_one_is_wrong_usage(arguments: list[str]) -> None:
+    source = FakeSource()
+
+    assert run(source, *arguments).exit_code == 2
+    assert source.asked == []

@@ -12,9 +12,12 @@ from aiokafka.errors import KafkaTimeoutError, NotEnoughReplicasError
 
 from eventproc.delivery import replayer
 from eventproc.delivery.replayer import SendWindow, offer_all
+from eventproc.identifiers import DestinationId
 from eventproc.records import Headers, Source
-from eventproc.replay import Copy, Planner, SendProgress
+from eventproc.replay import Copy, Place, Planner, SendProgress
 from tests.fakes.clock import settle
+
+BUSINESS = DestinationId("callback-api")
 
 
 @dataclass
@@ -51,13 +54,15 @@ class World:
     producer: FakeProducer = field(default_factory=FakeProducer)
     progress: SendProgress = field(default_factory=SendProgress)
     told: list[int] = field(default_factory=list)
+    whole: list[Place] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.progress.whole = lambda place, _destinations: self.whole.append(place)
         self.window = SendWindow(self.producer, self.progress, lambda: self.told.append(self.progress.events))
 
     async def send(self, number: int, copies: int = 2) -> None:
         one = [Copy("topic", b"k", b"%d-%d" % (number, copy), []) for copy in range(copies)]
-        await self.window.send(Source("TRANSACTION", 0, number, 1000 + number), one)
+        await self.window.send(Source("TRANSACTION", 0, number, 1000 + number), (BUSINESS,), one)
 
 
 async def test_done_is_said_only_when_all_is_acknowledged() -> None:
@@ -73,8 +78,11 @@ async def test_done_is_said_only_when_all_is_acknowledged() -> None:
     assert (world.progress.written, world.progress.in_doubt, world.progress.events) == (5, 1, 2)
     world.producer.futures[-1].set_result(None)
     await settling
-    assert world.progress == SendProgress(3, Source("TRANSACTION", 0, 2, 1002), 6, 0)
-    assert world.told == [1, 2, 3]
+    progress = world.progress
+    assert (progress.events, progress.last) == (3, Source("TRANSACTION", 0, 2, 1002))
+    assert (progress.written, progress.in_doubt) == (6, 0)
+    assert world.told == [3], "once for the round"
+    assert world.whole == [Place(0, n, 1000 + n) for n in range(3)]
     assert world.producer.sent == [b"0-0", b"0-1", b"1-0", b"1-1", b"2-0", b"2-1"]
 
 
@@ -92,8 +100,8 @@ async def test_only_the_whole_beginning_counts_as_done() -> None:
     assert (world.progress.written, world.progress.in_doubt) == (2, 1)
 
 
-async def test_a_refused_copy_ends_it_at_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replayer, "MAX_UNACKNOWLEDGED", 1)
+async def test_a_refused_copy_ends_it_with_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replayer, "ROUND_EVENTS", 2)
     world = World()
     await world.send(0, copies=1)
     world.producer.futures[0].set_exception(NotEnoughReplicasError())
@@ -102,17 +110,23 @@ async def test_a_refused_copy_ends_it_at_the_next_one(monkeypatch: pytest.Monkey
     assert world.progress.events == 0
 
 
-async def test_no_more_is_under_way_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replayer, "MAX_UNACKNOWLEDGED", 2)
+async def test_a_round_begins_when_all_of_the_one_before_is_acknowledged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replayer, "ROUND_EVENTS", 3)
     world = World()
     for number in range(2):
         await world.send(number, copies=1)
     third = asyncio.ensure_future(world.send(2, copies=1))
     await settle()
+    for future in world.producer.futures[:2]:
+        future.set_result(None)
+    await settle()
     assert not third.done()
-    world.producer.futures[0].set_result(None)
+    assert world.told == []
+    world.producer.futures[2].set_result(None)
     await third
-    assert world.progress.events == 1
+    assert world.told == [3]
 
 
 async def test_what_is_not_acknowledged_in_time_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +144,7 @@ async def test_what_the_producer_does_not_take_is_not_counted() -> None:
     world.producer.refuses = True
     with pytest.raises(NotEnoughReplicasError):
         await world.send(0)
-    assert world.progress == SendProgress()
+    assert (world.progress.written, world.progress.in_doubt) == (0, 0)
 
 
 async def test_what_was_handed_over_when_it_was_broken_off_is_in_doubt() -> None:
