@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import jwt
 
 from eventproc.cli.diagnosis_text import diagnosis_lines, diagnosis_object
 from eventproc.receiver.diagnose import Evidence, NamedKey, diagnose
+from eventproc.receiver.request_headers import Headers, by_name, names_of_receiver
 from eventproc.signed_text import LEGACY_SIGNATURE_HEADER, SIGNATURE_HEADER
 
 CheckedBy = Literal["signature", "jwt", "api_key", "nothing"]
@@ -40,26 +41,31 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What a request is checked with. ``host`` None: what the request calls itself."""
+    """What a request is checked with. ``host`` None: any that the request itself names."""
 
     keys: Sequence[NamedKey] = ()
     other_keys: Sequence[NamedKey] = ()
     host: str | None = None
     secret: SharedSecret | None = None
 
-    def judge(self, headers: Mapping[str, str], body: bytes, now: float) -> Verdict:
-        """Check one request; ``headers`` finds names in any case, ``now`` in seconds since the epoch."""
-        value = headers.get(SIGNATURE_HEADER, headers.get(LEGACY_SIGNATURE_HEADER))
+    def judge(self, headers: Headers, body: bytes, now: float) -> Verdict:
+        """Check one request; ``now`` in seconds since the epoch."""
+        values = by_name(headers)
+        value = values.get(SIGNATURE_HEADER.lower(), values.get(LEGACY_SIGNATURE_HEADER.lower()))
         if value is not None and not self.keys:
             return _unchecked("it is signed: give --key or --stellar-toml to have that checked")
         if value is None and self.secret is not None:
-            return _judge_secret(self.secret, headers.get(self.secret.header), now)
+            return _judge_secret(self.secret, values.get(self.secret.header.lower()), now)
         if not self.keys:
             return _unchecked(
                 "give --key, --stellar-toml, --jwt-secret-file or --api-key-file to have that checked"
             )
-        host = self.host or headers.get("Host", "")
-        diagnosis = diagnose(Evidence(value, body, host, self.keys, self.other_keys), now)
+        named = names_of_receiver(values)
+        host = self.host or next(iter(named), "")
+        evidence = Evidence(value, body, host, self.keys, self.other_keys, request_hosts=named)
+        diagnosis = diagnose(evidence, now)
+        if self.host is None and diagnosis.signed_host in named:
+            diagnosis = diagnose(replace(evidence, host=diagnosis.signed_host), now)
         causes = tuple(one.cause.value for one in diagnosis.findings)
         lines, details = diagnosis_lines(diagnosis, body), diagnosis_object(diagnosis)
         return Verdict("signature", diagnosis.is_valid, lines, details, causes)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 import signal
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -26,9 +27,12 @@ from eventproc.times import iso
 from settings import Settings
 
 if TYPE_CHECKING:
+    from eventproc.cli.forwarding import ForwardedAnswer, Forwarder
     from eventproc.cli.listener import Arrival, Listener, Probe, Tally
 
 _MARKS: Final = {True: "RIGHT", False: "WRONG", None: "unchecked"}
+_DEFAULT_STATUS: Final = 200
+_SHOWN_ANSWER_BYTES: Final = 500
 _STYLES: Final = {True: "green", False: "bold red", None: "yellow"}
 
 EPILOG: Final = """\b
@@ -42,7 +46,10 @@ Ctrl-C ends it, with a summary. Exit codes:
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: a free one, printed."
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
-@click.option("--host", help="The host that is signed. Default: what the request calls itself (Host).")
+@click.option(
+    "--host",
+    help="The host that is signed. Default: any that the request names (Host, Forwarded, X-Forwarded-Host).",
+)
 @key_options
 @click.option(
     "--jwt-secret-file",
@@ -58,7 +65,7 @@ Ctrl-C ends it, with a summary. Exit codes:
 @click.option(
     "--answer",
     type=click.IntRange(200, 599),
-    default=200,
+    default=_DEFAULT_STATUS,
     show_default=True,
     metavar="STATUS",
     help="To what is right.",
@@ -72,22 +79,28 @@ Ctrl-C ends it, with a summary. Exit codes:
 @click.option(
     "--delay", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Before each answer."
 )
+@click.option(
+    "--forward",
+    metavar="URL",
+    help="Pass what is not wrong on to this application, unchanged, and answer what it answers.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.pass_obj
 def listen(context: CliContext, /, *, port: int, bind: str, as_json: bool, **options: Any) -> None:
     """Receive callbacks here, verify and show them.
 
-    What is not right is answered 401. OPTIONS and HEAD are probes, shown and not counted. Without --key,
-    --stellar-toml, --jwt-secret-file or --api-key-file, the configuration's own signing seed and
-    callback_api.auth are taken, if it has them.
+    What is wrong is answered 401, and goes to no application. OPTIONS and HEAD are probes, shown and not
+    counted. Without --key, --stellar-toml, --jwt-secret-file or --api-key-file, the configuration's own
+    signing seed and callback_api.auth are taken, if it has them.
     """
     from eventproc.cli.listener import Behaviour, Listener  # noqa: PLC0415 - `eventproc --help` stays quick
 
+    forwarder = _forwarder(options["forward"], options["answer"])
     judge = _judge(context, options)
     behaviour = Behaviour(options["answer"], options["fail_rate"], options["delay"])
     screen = _Screen(Console(highlight=False, markup=False, emoji=False))
     report, report_probe = (_print_json, _print_probe) if as_json else (screen.show, screen.show_probe)
-    listener = Listener(judge, behaviour, report, report_probe, random.random)
+    listener = Listener(judge, behaviour, report, report_probe, random.random, forwarder=forwarder)
     try:
         asyncio.run(_serve(listener, bind, port, lambda at: _announce(at, bind, judge, as_json=as_json)))
     except OSError as error:
@@ -109,6 +122,20 @@ async def _serve(listener: Listener, address: str, port: int, on_ready: Callable
         await stop.wait()
     finally:
         await listener.close()
+
+
+def _forwarder(url: str | None, status: int) -> Forwarder | None:
+    from eventproc.cli.forwarding import Forwarder  # noqa: PLC0415 - `eventproc --help` stays quick
+
+    if url is None:
+        return None
+    if status != _DEFAULT_STATUS:
+        raise click.UsageError(
+            "Give --answer or --forward, not both: the application's answer is passed back."
+        )
+    if not re.fullmatch(r"https?://[^/?#\s]+\S*", url):
+        raise click.UsageError(f"--forward: {url!r} is no URL; right: http://localhost:3000/callback")
+    return Forwarder(url)
 
 
 def _judge(context: CliContext, options: dict[str, Any]) -> Judge:
@@ -159,9 +186,8 @@ def _announce(port: int, address: str, judge: Judge, *, as_json: bool) -> None:
         return
     click.echo(f"listening on {url}, any path")
     if judge.keys:
-        click.echo(
-            f"signatures of {', '.join(map(str, judge.keys))} for {judge.host or 'the Host of each request'}"
-        )
+        host = judge.host or "any host that the request names"
+        click.echo(f"signatures of {', '.join(map(str, judge.keys))} for {host}")
     if judge.secret is not None:
         click.echo(f"{judge.secret.kind} in {judge.secret.header}")
     if not judge.keys and judge.secret is None:
@@ -187,6 +213,8 @@ class _Screen:
         self._print("  ".join(notes), _STYLES[verdict.is_right])
         for line in verdict.lines:
             self._print(line)
+        if arrival.forwarded is not None:
+            self._print(_forwarded_line(arrival.forwarded))
         body = "\n".join(map(printable, pretty(arrival.body)))
         if self._console.is_terminal:
             self._console.print(Syntax(body, "json", background_color="default", word_wrap=True))
@@ -202,6 +230,15 @@ class _Screen:
 
     def _print(self, line: str, style: str | None = None) -> None:
         self._console.print(printable(line), style=style, soft_wrap=True)
+
+
+def _forwarded_line(answer: ForwardedAnswer) -> str:
+    milliseconds = f"{answer.seconds * 1000:.0f} ms"
+    if answer.problem is not None:
+        return f"the application did not answer ({milliseconds}): {answer.problem}"
+    shown = answer.body[:_SHOWN_ANSWER_BYTES].decode("utf-8", "replace")
+    rest = "…" if len(answer.body) > _SHOWN_ANSWER_BYTES else ""
+    return f"the application answered {answer.status} in {milliseconds}: {shown}{rest}".rstrip(": ")
 
 
 def _clock(at: float) -> str:
@@ -229,10 +266,20 @@ def _print_json(arrival: Arrival) -> None:
             "checked_by": verdict.checked_by,
             "right": verdict.is_right,
             "answered": arrival.answer,
+            **({} if arrival.forwarded is None else {"forwarded": _forwarded_object(arrival.forwarded)}),
             **{name: value for name, value in verdict.details.items() if name != "valid"},
             "body": arrival.body.decode("utf-8", "replace"),
         }
     )
+
+
+def _forwarded_object(answer: ForwardedAnswer) -> dict[str, object]:
+    return {
+        "status": None if answer.problem is not None else answer.status,
+        "seconds": round(answer.seconds, 3),
+        "body": answer.body.decode("utf-8", "replace"),
+        "problem": answer.problem,
+    }
 
 
 def _sum_up(tally: Tally, *, as_json: bool) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from eventproc.cli.callback_judge import Judge, Verdict
+from eventproc.cli.forwarding import ForwardedAnswer, Forwarder
 from eventproc.receiver import SeenEvents
 from eventproc.signed_text import EVENT_ID_HEADER
 
@@ -46,6 +48,8 @@ class Arrival:
     body: bytes = field(repr=False)
     verdict: Verdict
     answer: int
+    forwarded: ForwardedAnswer | None = None
+    """What the application answered, where the request went on to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Listener:
         report: called with each arrival, before it is answered.
         report_probe: the same with each probe.
         chance: a number from 0 up to 1, for ``fail_rate``.
+        forwarder: where requests that are not wrong go on to, whose answer is ours then.
     """
 
     def __init__(
@@ -97,6 +102,8 @@ class Listener:
         report: Callable[[Arrival], None],
         report_probe: Callable[[Probe], None],
         chance: Callable[[], float],
+        *,
+        forwarder: Forwarder | None = None,
     ) -> None:
         self.tally = Tally()
         self._judge = judge
@@ -104,6 +111,7 @@ class Listener:
         self._report = report
         self._report_probe = report_probe
         self._chance = chance
+        self._forwarder = forwarder
         self._seen = SeenEvents()
         self._count = 0
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -119,6 +127,8 @@ class Listener:
     async def close(self) -> None:
         """Stop listening; requests under way get a second."""
         await self._runner.cleanup()
+        if self._forwarder is not None:
+            await self._forwarder.close()
 
     async def _take(self, request: web.Request) -> web.Response:
         now = time.time()
@@ -127,7 +137,11 @@ class Listener:
             return web.Response(status=204, headers={"Allow": "POST, OPTIONS, HEAD"})
         body = await request.read()
         # A body that fits nothing takes a second of trying.
-        verdict = await asyncio.to_thread(self._judge.judge, request.headers, body, now)
+        verdict = await asyncio.to_thread(self._judge.judge, list(request.headers.items()), body, now)
+        answer, forwarded = self._answer(verdict), None
+        if self._forwarder is not None and answer == self._behaviour.status:
+            forwarded = await self._forwarder.forward(request.method, request.headers.items(), body)
+            answer = forwarded.status
         self._count += 1
         event_id = request.headers.get(EVENT_ID_HEADER)
         arrival = Arrival(
@@ -140,7 +154,8 @@ class Listener:
             event_id in self._seen,
             body,
             verdict,
-            self._answer(verdict),
+            answer,
+            forwarded,
         )
         if arrival.answer < 300:
             self._seen.add(event_id)
@@ -148,6 +163,8 @@ class Listener:
         self._report(arrival)
         if self._behaviour.delay_seconds:
             await asyncio.sleep(self._behaviour.delay_seconds)
+        if forwarded is not None and forwarded.problem is None:
+            return web.Response(status=answer, body=forwarded.body, headers=CIMultiDict(forwarded.headers))
         return web.Response(
             status=arrival.answer, text="" if verdict.is_right is not False else "not right\n"
         )

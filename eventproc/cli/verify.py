@@ -17,6 +17,7 @@ from eventproc.cli.diagnosis_text import diagnosis_lines, diagnosis_object
 from eventproc.cli.kafka_command import print_json
 from eventproc.errors import StrkeyError
 from eventproc.receiver.diagnose import Evidence, NamedKey, diagnose
+from eventproc.receiver.request_headers import by_name, names_of_receiver
 from eventproc.receiver.verifier import TOLERANCE_SECONDS
 from eventproc.signed_text import LEGACY_SIGNATURE_HEADER, SIGNATURE_HEADER, signed_host
 from eventproc.stellar_toml import StellarToml, StellarTomlError
@@ -27,6 +28,7 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 TOML_SECONDS: Final = 10.0
 
 _MILLISECONDS: Final = 100_000_000_000
+_HEADER_LINE: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]*):\s*(.*)", re.ASCII)
 _FILE: Final = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 EPILOG: Final = """\b
@@ -107,7 +109,10 @@ def key_options(command: Any) -> Any:
     help="A file with that value, or with the request's headers, one on a line.",
 )
 @click.option("--body-file", type=_FILE, required=True, metavar="FILE|-", help="The body, byte for byte.")
-@click.option("--host", help="The host that you verify with, with its port if you do so.")
+@click.option(
+    "--host",
+    help="The host that you verify with, with its port if you do so. Default: Host of --header-file.",
+)
 @click.option("--url", help="Your callback URL, as the anchor has it: the host is taken from it.")
 @key_options
 @click.option("--at", type=AtParam(), metavar="TIME", help="When the callback came. Default: now.")
@@ -139,9 +144,6 @@ def verify(
         raise click.UsageError("Give the signature, by --header or --header-file.")
     if url is not None and not signed_host(url):
         raise click.UsageError(f"--url: {url!r} has no host; right: https://wallet.example.com/callbacks")
-    right_host = host or (signed_host(url) if url else None)
-    if right_host is None:
-        raise click.UsageError("Give the host that you verify with: --host, or your callback URL by --url.")
     if header_file is not None and header_file == body_file:
         raise click.UsageError("--header-file and --body-file cannot be the same.")
     keys, others = read_keys(accounts, toml, ca_certificate)
@@ -150,8 +152,16 @@ def verify(
     body = _read(body_file)
     if len(body) > MAX_BODY_BYTES:
         fail(f"the body is longer than {MAX_BODY_BYTES} bytes: no anchor sends that", ExitCode.USAGE)
-    value = _value_of(header) if header_file is None else _from_file(_read(header_file))
-    evidence = Evidence(value, body, right_host, keys, others, url)
+    head = b"" if header_file is None else _read(header_file)
+    named = names_of_receiver(by_name(_headers_in(head)))
+    value = _value_of(header) if header_file is None else _from_file(head)
+    right_host = host or (signed_host(url) if url else next(iter(named), None))
+    if right_host is None:
+        raise click.UsageError(
+            "Give the host that you verify with: --host, your callback URL by --url, or the request's "
+            "headers with Host by --header-file."
+        )
+    evidence = Evidence(value, body, right_host, keys, others, url, named)
     diagnosis = diagnose(evidence, time.time() if at is None else at, tolerance)
     if as_json:
         print_json(diagnosis_object(diagnosis))
@@ -205,6 +215,13 @@ def _value_of(text: str | None) -> str | None:
     return value.strip() if colon and is_ours else text.strip()
 
 
+def _headers_in(content: bytes) -> list[tuple[str, str]]:
+    """The headers in a file that has one on a line; none where it has only a value."""
+    lines = (line.strip() for line in content.decode("utf-8-sig", "replace").splitlines())
+    found = (_HEADER_LINE.fullmatch(line) for line in lines)
+    return [(one[1], one[2]) for one in found if one is not None]
+
+
 def _from_file(content: bytes) -> str | None:
     """The value in a file: of the header among others, else all of it. None: others, and not this one."""
     lines = [line.strip() for line in content.decode("utf-8-sig", "replace").splitlines() if line.strip()]
@@ -212,5 +229,4 @@ def _from_file(content: bytes) -> str | None:
         for line in lines:
             if line.lower().startswith(f"{wanted.lower()}:"):
                 return _value_of(line)
-    has_names = any(re.match(r"[A-Za-z][A-Za-z0-9-]*:", line) for line in lines)
-    return None if has_names else " ".join(lines)
+    return None if _headers_in(content) else " ".join(lines)

@@ -20,8 +20,9 @@ from eventproc.receiver.errors import (
     SignatureTooOldError,
     WrongSignatureError,
 )
+from eventproc.receiver.request_headers import Headers
 from eventproc.receiver.seen import SeenEvents
-from eventproc.receiver.verifier import CallbackVerifier, Headers, VerifiedCallback
+from eventproc.receiver.verifier import CallbackVerifier, VerifiedCallback
 
 __all__ = [
     "CallbackError",

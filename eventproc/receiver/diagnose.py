@@ -6,7 +6,7 @@ they are undone one by one, then two at a time, until the signature fits: what f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Final
@@ -47,6 +47,7 @@ class Evidence:
 
     ``keys`` are those that count as right, ``other_keys`` those that may have signed although they should
     not. ``url`` is the callback URL where it is known, ``header`` None where there was none.
+    ``request_hosts`` are the hosts that the request itself names, with the header that names each.
     """
 
     header: str | None
@@ -55,6 +56,7 @@ class Evidence:
     keys: Sequence[NamedKey]
     other_keys: Sequence[NamedKey] = ()
     url: str | None = None
+    request_hosts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +152,9 @@ def _candidates(evidence: Evidence, keys: list[tuple[NamedKey, Ed25519PublicKey]
     right = {key.account for key in evidence.keys}
     right_keys = [key for key in keys if key[0].account in right]
     wrong_keys = [key for key in keys if key[0].account not in right]
-    hosts = host_variants(evidence.host, evidence.url)
-    likely_hosts = host_variants(evidence.host, evidence.url, changes=1)
+    named = [name for name in evidence.request_hosts if name != evidence.host]
+    hosts = list(dict.fromkeys([*named, *host_variants(evidence.host, evidence.url)]))
+    likely_hosts = [*named, *host_variants(evidence.host, evidence.url, changes=1)]
     as_given = [Variant(evidence.body)]
     yield from product(right_keys, [evidence.host], as_given)
     changed = body_variants(evidence.body)[1:]
@@ -182,7 +185,12 @@ def _key_findings(evidence: Evidence, signed_by: NamedKey) -> Iterator[Finding]:
 
 def _host_findings(evidence: Evidence, host: str) -> Iterator[Finding]:
     if host != evidence.host:
-        yield finding(Cause.HOST, f"signed for the host {host!r}, you verify with {evidence.host!r}")
+        header = evidence.request_hosts.get(host)
+        source = "" if header is None else f", which the request names in {header}"
+        yield finding(
+            Cause.HOST,
+            f"you asked to check for the host {evidence.host!r}; it was signed for {host!r}{source}",
+        )
 
 
 def _body_findings(variant: Variant) -> Iterator[Finding]:

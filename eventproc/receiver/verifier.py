@@ -1,6 +1,6 @@
 """Is this callback the anchor's? Headers and the body's bytes in, a verified callback or an error out.
 
-Nothing here knows a framework: headers come as any mapping, or as pairs of text or bytes (ASGI's).
+Nothing here knows a framework: headers come in any of the forms that ``request_headers`` reads.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Final, TypeAlias
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -25,11 +25,9 @@ from eventproc.receiver.errors import (
     SignatureTooOldError,
     WrongSignatureError,
 )
+from eventproc.receiver.request_headers import Headers, by_name, names_of_receiver
 from eventproc.signed_text import EVENT_ID_HEADER, LEGACY_SIGNATURE_HEADER, SIGNATURE_HEADER, signed_bytes
 from eventproc.strkey import decode_account
-
-Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
-"""A request's headers, names in any case, as a mapping or as pairs."""
 
 TOLERANCE_SECONDS: Final = 60.0
 """The SEPs say one or two minutes."""
@@ -99,7 +97,7 @@ class CallbackVerifier:
         """Return the callback if the anchor signed it, not long ago, for this host.
 
         Args:
-            headers: the request's.
+            headers: the request's: your framework's object, a mapping, pairs, or a WSGI environ.
             raw_body: the bytes as they came, before anything parsed them.
 
         Raises:
@@ -108,10 +106,10 @@ class CallbackVerifier:
         """
         if not isinstance(raw_body, (bytes, bytearray, memoryview)):
             raise TypeError(f"raw_body is {type(raw_body).__name__}, not bytes: pass the body as it came")
-        body, values = bytes(raw_body), _by_name(headers)
+        body, values = bytes(raw_body), by_name(headers)
         timestamp, signature = read_signature(signature_header(values))
         self._check_time(timestamp)
-        self._check_signature(timestamp, signature, body, values.get("host"))
+        self._check_signature(timestamp, signature, body, values)
         return VerifiedCallback(
             values.get(EVENT_ID_HEADER.lower()), datetime.fromtimestamp(timestamp, timezone.utc), body
         )
@@ -130,11 +128,11 @@ class CallbackVerifier:
             )
 
     def _check_signature(
-        self, timestamp: int, signature: bytes, body: bytes, request_host: str | None
+        self, timestamp: int, signature: bytes, body: bytes, headers: Mapping[str, str]
     ) -> None:
         if any(self._is_signed(timestamp, host, body, signature) for host in self._hosts):
             return
-        for host in _other_names(self._hosts, request_host):
+        for host in _other_names(self._hosts, headers):
             if self._is_signed(timestamp, host, body, signature):
                 expected = " or ".join(self._hosts)
                 raise HostMismatchError(
@@ -196,24 +194,11 @@ def _several(given: str | Collection[str], name: str) -> tuple[str, ...]:
     return values
 
 
-def _by_name(headers: Headers) -> dict[str, str]:
-    """By name in lower case; a header that comes twice is joined, as HTTP has it, and so no signature."""
-    found: dict[str, str] = {}
-    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
-        key = _text(name).lower()
-        found[key] = f"{found[key]}, {_text(value)}" if key in found else _text(value)
-    return found
-
-
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode("latin-1")
-
-
-def _other_names(hosts: Collection[str], request_host: str | None) -> list[str]:
-    """A few names that a misconfigured receiver may go by; few, as anybody can make us try them."""
-    names = [request_host] if request_host else []
+def _other_names(hosts: Collection[str], headers: Mapping[str, str]) -> list[str]:
+    """A few names that a misconfigured receiver may go by; few, because any sender can make us try them."""
+    names = list(names_of_receiver(headers))
     names += [_without_port(name) for name in (*hosts, *names)]
-    return [name for name in dict.fromkeys(names) if name not in hosts][:4]
+    return [name for name in dict.fromkeys(names) if name not in hosts][:8]
 
 
 def _without_port(host: str) -> str:

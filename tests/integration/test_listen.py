@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
 
 from eventproc.auth import ApiKeyAuth, JwtAuth, StellarSignature
@@ -211,6 +212,66 @@ async def test_without_anything_to_check_with_it_says_so(tmp_path: Path) -> None
         assert "unchecked  answered 200" in listener.process.log_text()
 
 
+@asynccontextmanager
+async def application(answer: Callable[[web.Request, bytes], web.Response]) -> AsyncIterator[str]:
+    async def take(request: web.Request) -> web.Response:
+        return answer(request, await request.read())
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, 0).start()
+    try:
+        yield f"http://{LOOPBACK}:{runner.addresses[0][1]}/callback"
+    finally:
+        await runner.cleanup()
+
+
+async def test_what_is_right_goes_on_to_an_application_unchanged(tmp_path: Path) -> None:
+    came: list[tuple[str, dict[str, str], bytes]] = []
+
+    def answer(request: web.Request, body: bytes) -> web.Response:
+        came.append((request.path_qs, dict(request.headers), body))
+        if len(came) == 1:
+            return web.Response(status=202, text="thank you", headers={"X-App": "1"})
+        return web.Response(status=503, text="later", headers={"Retry-After": "7"})
+
+    async with (
+        application(answer) as url,
+        listening(tmp_path, "--key", TEST_PUBLIC_KEY, "--forward", url) as listener,
+    ):
+        signed = listener.signed()
+        assert (await listener.post({**signed, "User-Agent": "anchor"})).status == 202
+        assert (await listener.post(listener.signed(age=300), event_id="e2")).status == 401
+        again = await listener.post(signed)
+        assert (again.status, again.retry_after) == (503, "7")
+        assert await listener.interrupt() == 0
+        text = listener.process.log_text()
+        assert [(path, body) for path, _, body in came] == [("/callback", BODY)] * 2
+        assert came[0][1] == {
+            **signed,
+            "Host": listener.netloc,
+            "User-Agent": "anchor",
+            "X-Event-Id": "e1",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Content-Length": str(len(BODY)),
+        }
+    assert re.search(r"^the application answered 202 in [0-9]+ ms: thank you$", text, re.MULTILINE)
+    assert re.search(r"^the application answered 503 in [0-9]+ ms: later$", text, re.MULTILINE)
+    assert "answered 1 times 202, 1 times 401, 1 times 503" in text
+
+
+async def test_an_application_that_is_not_there_is_named_so(tmp_path: Path) -> None:
+    url = f"http://{LOOPBACK}:{free_port()}/"
+    async with listening(tmp_path, "--json", "--key", TEST_PUBLIC_KEY, "--forward", url) as listener:
+        assert (await listener.post(listener.signed())).status == 502
+        (arrival,) = [line for line in listener.lines if "number" in line]
+    assert (arrival["right"], arrival["answered"], arrival["forwarded"]["status"]) == (True, 502, None)
+    assert "Connect call failed" in arrival["forwarded"]["problem"]
+
+
 async def test_large_bodies_are_taken(tmp_path: Path) -> None:
     body = b'{"a":"' + b"x" * 2_000_000 + b'"}'
     async with listening(tmp_path, "--json", "--key", TEST_PUBLIC_KEY) as listener:
@@ -226,6 +287,8 @@ async def test_large_bodies_are_taken(tmp_path: Path) -> None:
         (("--key", "GABC"), "copy the key again"),
         (("--answer", "99"), "99"),
         (("--fail-rate", "2"), "2"),
+        (("--forward", "localhost:3000"), "right: http://localhost:3000/callback"),
+        (("--forward", "http://localhost:3000", "--answer", "204"), "not both"),
     ],
 )
 def test_wrong_usage_exits_with_2(
@@ -260,7 +323,7 @@ def test_help_is_pinned() -> None:
     text = CliRunner().invoke(main, ["listen", "--help"]).output
     for option in (
         *("--port", "--bind", "--host", "--key", "--stellar-toml", "--ca-certificate", "--jwt-secret-file"),
-        *("--api-key-file", "--auth-header", "--answer", "--fail-rate", "--delay", "--json"),
+        *("--api-key-file", "--auth-header", "--answer", "--fail-rate", "--delay", "--json", "--forward"),
     ):
         assert option in text
     assert "--jwt-secret " not in text

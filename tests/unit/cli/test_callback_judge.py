@@ -30,7 +30,27 @@ def test_a_signature_is_checked_for_the_host_given_or_the_requests() -> None:
     assert (elsewhere.checked_by, elsewhere.is_right) == ("signature", False)
     wrong_host = judged(Judge(KEYS, host=f"{HOST}:8080"), headers)
     assert wrong_host.causes == ("host",)
-    assert any(line.startswith("host: signed for the host") for line in wrong_host.lines)
+    assert any(line.startswith("host: you asked to check for the host") for line in wrong_host.lines)
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Forwarded-Host", "tunnel.example"),
+        ("Forwarded", "for=192.0.2.1;host=tunnel.example"),
+        ("X-Forwarded-Host", "a.example, tunnel.example"),
+    ],
+)
+def test_a_tunnels_name_is_found_where_the_request_carries_it(header: str, value: str) -> None:
+    signed = StellarSignature(TEST_SEED, "tunnel.example").headers(BODY, NOW)
+    headers = {**signed, "Host": "localhost:8080", header: value}
+    assert judged(Judge(KEYS), headers).is_right is True
+    verdict = judged(Judge(KEYS, host=HOST), headers)
+    assert verdict.causes == ("host",)
+    assert verdict.lines[0] == (
+        f"host: you asked to check for the host '{HOST}'; it was signed for 'tunnel.example', "
+        f"which the request names in {header}"
+    )
 
 
 def test_the_deprecated_header_counts_where_it_is_alone() -> None:

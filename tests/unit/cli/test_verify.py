@@ -69,12 +69,28 @@ def test_what_is_wrong_is_printed_with_the_way_out_and_where_the_bodies_part() -
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[0] == "NOT VALID"
-    assert lines[1] == f"host: signed for the host '{HOST}', you verify with 'www.{HOST}'"
+    assert lines[1] == f"host: you asked to check for the host 'www.{HOST}'; it was signed for '{HOST}'"
     assert lines[2].startswith("  verify with the host of the callback URL")
     assert lines[3].startswith("body_rewritten: the body is not as it was sent: other characters are escaped")
     assert lines[5] == "  51 bytes where 43 were signed; they part at byte 15:"
     assert lines[6].startswith('    given   {"transaction": {"id"')
     assert lines[7].startswith('    signed  {"transaction":{"id":"1"')
+
+
+def test_the_requests_own_names_are_tried() -> None:
+    signed = StellarSignature(TEST_SEED, "tunnel.example").headers(BODY, NOW)["Signature"]
+    Path("head").write_text(
+        f"POST /cb HTTP/1.1\nHost: localhost:8080\nX-Forwarded-Host: tunnel.example\nSignature: {signed}\n"
+    )
+    given = ("--header-file", "head", "--body-file", "body", "--key", TEST_PUBLIC_KEY, "--at", str(NOW))
+    told = run(*given, "--host", HOST)
+    assert told.stdout.splitlines()[1] == (
+        f"host: you asked to check for the host '{HOST}'; it was signed for 'tunnel.example', "
+        "which the request names in X-Forwarded-Host"
+    )
+    assert "you asked to check for the host 'localhost:8080'; it was signed for" in run(*given).stdout
+    Path("head").write_text(f"Host: tunnel.example\nSignature: {signed}\n")
+    assert run(*given).exit_code == 0
 
 
 def test_json_has_the_same() -> None:
@@ -99,7 +115,7 @@ def test_the_host_may_come_from_the_callback_url() -> None:
     assert run(*given, "--url", f"https://{HOST}/cb").exit_code == 0
     wrong = run(*given, "--url", f"https://{HOST}:8443/cb")
     assert wrong.exit_code == 1
-    assert f"signed for the host '{HOST}', you verify with '{HOST}:8443'" in wrong.stdout
+    assert f"you asked to check for the host '{HOST}:8443'; it was signed for '{HOST}'" in wrong.stdout
 
 
 @pytest.mark.parametrize(

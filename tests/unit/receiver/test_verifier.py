@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from email.message import Message
+from http.client import parse_headers
+from io import BytesIO
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,12 +23,14 @@ from eventproc.errors import StrkeyError
 from eventproc.receiver import (
     CallbackError,
     CallbackVerifier,
+    Headers,
     HostMismatchError,
     Reason,
     SeenEvents,
     SignatureFromTheFutureError,
     SignatureTooOldError,
 )
+from eventproc.receiver.request_headers import by_name, names_of_receiver
 
 SEED = "SAX3AH622R2XT6DXWWSRIDCMMUCCMATBZ5U6XKJWDO7M2EJUBFC3AW5X"
 ACCOUNT: str = Keypair.from_secret(SEED).public_key
@@ -32,6 +38,12 @@ OTHER: str = Keypair.random().public_key
 HOST = "localhost:18092"
 NOW = 1_795_515_897.9
 BODY = b'{"transaction":{"id":"1"}}'
+
+
+def as_message(headers: dict[str, str]) -> Message:
+    """What ``http.server`` hands over as ``self.headers``."""
+    text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return parse_headers(BytesIO(text.encode() + b"\r\n"))
 
 
 def verifier(
@@ -93,13 +105,62 @@ def test_an_attempt_with_a_new_token_is_the_same_event() -> None:
         [(b"signature", signature().encode()), (b"x-event-id", b"e1")],
         [("Signature", signature()), ("X-Event-Id", "e1")],
         {"X-Stellar-Signature": signature(), "X-Event-Id": "e1"},
+        {
+            "REQUEST_METHOD": "POST",
+            "HTTP_SIGNATURE": signature(),
+            "HTTP_X_EVENT_ID": "e1",
+            "wsgi.input": BytesIO(),
+        },
+        as_message({"Signature": signature(), "X-Event-Id": "e1"}),
+        as_message({"signature": signature(), "x-event-id": "e1"}).items(),
         {"Signature": f" {signature()} ".replace(", ", ","), "X-Event-Id": "e1"},
     ],
 )
 def test_headers_may_come_in_any_frameworks_form(
-    headers: Mapping[str, str] | Iterable[tuple[bytes, bytes]],
+    headers: Headers,
 ) -> None:
     assert verifier().verify(headers, BODY).event_id == "e1"
+
+
+@pytest.mark.parametrize(
+    "headers", ["Signature: x", ["Signature: x"], [("a", "b", "c")], [b"Signature"], [1]]
+)
+def test_what_is_no_headers_object_is_refused_by_name(headers: Any) -> None:
+    with pytest.raises(TypeError, match=f"headers is {type(headers).__name__}: pass your framework's"):
+        verifier().verify(headers, BODY)
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Host", "tunnel.example"),
+        ("X-Forwarded-Host", "tunnel.example"),
+        ("X-Forwarded-Host", "inner.example, tunnel.example"),
+        ("X-Original-Host", "tunnel.example"),
+        ("Forwarded", "for=192.0.2.1;host=tunnel.example;proto=https"),
+        ("Forwarded", 'for="[2001:db8::1]", for=192.0.2.1; Host="tunnel.example"'),
+    ],
+)
+def test_a_name_of_the_request_is_told_and_never_believed(header: str, value: str) -> None:
+    """Else a callback to another wallet could be played to this one with that header."""
+    headers = {"Host": HOST, "Signature": signature(host="tunnel.example"), header: value}
+    with pytest.raises(
+        HostMismatchError, match=r"signed for the host tunnel\.example, expected localhost:18092"
+    ):
+        verifier().verify(headers, BODY)
+
+
+def test_a_port_of_its_own_header_belongs_to_the_forwarded_host() -> None:
+    names = names_of_receiver(by_name({"X-Forwarded-Host": "a.example", "X-Forwarded-Port": "8443"}))
+    assert names == {
+        "a.example": "X-Forwarded-Host",
+        "a.example:8443": "X-Forwarded-Host and X-Forwarded-Port",
+    }
+
+
+def test_only_a_few_names_are_tried() -> None:
+    many = ", ".join(f"{number}.example" for number in range(1000))
+    assert len(names_of_receiver({"host": "a", "x-forwarded-host": many, "forwarded": "host=a;" * 1000})) == 8
 
 
 def test_the_deprecated_header_cannot_stand_in_for_a_wrong_one() -> None:
