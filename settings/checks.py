@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pydantic_core import PydanticCustomError
 
 from settings.problems import shown
-from settings.urls import HttpUrl, UrlError, parse_http_url
+from settings.urls import HttpUrl, UrlError, normal_host, parse_http_url
 
 PUBLIC_KEY_VERSION = 6 << 3
 CONTRACT_VERSION = 2 << 3
@@ -102,6 +102,20 @@ def check_name_server(text: str) -> str:
     if port is not None and not _is_port(port):
         raise refusal(f"{shown(text)} has a port that is no port (1 to 65535)", "10.0.0.2:53")
     return text
+
+
+def check_web_host(text: str) -> str:
+    """``pages.example.com``, ``*.example.com``, ``10.0.0.2`` or ``[fd00::2]`` in its one form, or ``*``."""
+    right = "a host without scheme and port, like pages.example.com, *.example.com or 10.0.0.2"
+    text = text.strip()
+    is_bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
+    below = "*." if text.startswith("*.") else ""
+    try:
+        return (
+            text if text == "*" else below + normal_host(f"[{text}]" if is_bare_ipv6 else text[len(below) :])
+        )
+    except UrlError:
+        raise refusal(f"{shown(text)} is no host", right) from None
 
 
 def check_network(given: object) -> IPv4Network | IPv6Network:

@@ -67,6 +67,11 @@ def _networks(value: Any) -> Any:
     return [checks.check_network(part) for part in given] if isinstance(given, list) else given
 
 
+def _web_hosts(value: Any) -> Any:
+    given = split_list(value)
+    return [checks.check_web_host(str(part)) for part in given] if isinstance(given, list) else given
+
+
 def _strip_file_scheme(value: Any) -> Any:
     return strip_file_scheme(value) if isinstance(value, str) else value
 
@@ -87,6 +92,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_net
 NameServers = Annotated[
     tuple[Annotated[str, AfterValidator(checks.check_name_server)], ...], BeforeValidator(split_list)
 ]
+WebHosts = Annotated[tuple[str, ...], BeforeValidator(_web_hosts)]
 TextList = Annotated[tuple[Text, ...], BeforeValidator(split_list)]
 FilePath = Annotated[Path, BeforeValidator(_strip_file_scheme)]
 Port = Annotated[int, Field(ge=1, le=65535)]

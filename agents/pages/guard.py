@@ -4,6 +4,8 @@ A request that changes something needs, in this order: to come from our own page
 ``Sec-Fetch-Site``, where the browser sends them), the admin token (a session, or ``Bearer``), and for a
 session the form's own token, which no other site can know.
 
+Before all of that, a page is served for the hosts that are known alone (``hosts.py``).
+
 ``Referrer-Policy`` is ``same-origin``: nothing goes to other sites, while ``no-referrer`` would make browsers
 send ``Origin: null`` with our own forms, which could then not be told from a foreign one.
 """
@@ -19,6 +21,7 @@ import structlog
 from aiohttp import web
 
 from agents.pages import rendering
+from agents.pages.hosts import is_known_host, is_open_to_any_host
 from agents.pages.session import COOKIE, FAILURE_SECONDS, OPERATOR, Guesses, Operator, Sessions, is_form_token
 from agents.pages.view import NO_TOKEN, refuse, wants_html
 from eventproc.errors import EventprocError
@@ -76,6 +79,8 @@ class Guard:
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         OPERATOR.set(None)
+        if not self._is_for_us(request):
+            return _misdirected(request)
         try:
             OPERATOR.set(await self._identify(request))
             self._check_reading(request)
@@ -94,6 +99,14 @@ class Guard:
         except Exception:
             log.exception("page.failed", path=rendering.excerpt(request.path))
             return refuse(self._app, request, 500, "A fault of ours; the worker's log has it.")
+
+    def _is_for_us(self, request: web.Request) -> bool:
+        if is_open_to_any_host(request.path):
+            return True
+        given = request.headers.getall("Host", [])
+        local = None if request.transport is None else request.transport.get_extra_info("sockname")
+        own = [self._app.conf.web_bind, *(local or ())[:1]]
+        return is_known_host(given[0] if len(given) == 1 else None, self._app.parts.settings.web.hosts, own)
 
     async def _let_go(self, _web_app: web.Application) -> None:
         """The worker stops: aiohttp would wait a minute for a page that reads from Kafka."""
@@ -148,6 +161,16 @@ class Guard:
             _ask_to_log_in(request, "This needs the admin token.")
         elif operator.form_token is not None and not is_form_token(operator, str(form.get(FORM_TOKEN, ""))):
             raise web.HTTPForbidden(text="This form belongs to another session. Load the page again.")
+
+
+def _misdirected(request: web.Request) -> web.Response:
+    """Plain text, as the reader may be a site that has no business here."""
+    host = rendering.excerpt(request.headers.get("Host", ""))
+    why = (
+        f"This worker does not serve its pages for the host {host!r}. "
+        "If you reach them by that name, add it to web.hosts (WEB_HOSTS)."
+    )
+    return web.Response(status=421, text=f"{why}\n")
 
 
 async def _form(request: web.Request) -> Mapping[str, Any]:

@@ -88,6 +88,8 @@ async def _ask(
     """What a worker says, or why it did not."""
     try:
         async with places, session.get(url / "destinations" / "", allow_redirects=False) as response:
+            if response.status == 421:
+                return f"HTTP 421: add {url.host} to web.hosts there"
             if response.status != 200:
                 return f"HTTP {response.status}"
             return _read(await _bounded(response.content))

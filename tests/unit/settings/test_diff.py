@@ -64,6 +64,7 @@ NEEDS_RESTART = {
     "consumer.group_record_max_bytes",
     "consumer.connect_attempts_seconds",
     "web.host",
+    "web.hosts",
     "web.port",
     "web.require_token_for_reading",
     "web.admin_token",

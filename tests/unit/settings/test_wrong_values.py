@@ -109,6 +109,8 @@ WRONG_VALUES = [
     ("consumer.max_poll_records", "501", "'501' is too large", "500 or less"),
     ("consumer.connect_attempts_seconds", "x", "'x' is not a number", "a number"),
     ("web.port", "http", "'http' is not a whole number", "a whole number"),
+    ("web.hosts", "https://x", "'https://x' is no host", "a host without scheme and port"),
+    ("web.hosts", "x:80", "'x:80' is no host", "a host without scheme and port"),
     ("logging.level", "loud", "'loud' is not known", "one of debug, info,"),
     ("logging.format", "xml", "'xml' is not known", "one of human, json"),
 ]
