@@ -19,6 +19,7 @@ from agents.live import LiveConfiguration, build_configuration, warn_of_what_sta
 from agents.pages import add_pages
 from agents.router import Router, RouterTopics
 from agents.sink import feed
+from eventproc.delivery.acceptances import Acceptances
 from eventproc.delivery.aiokafka_internals import give_up_silent_brokers
 from eventproc.delivery.assignor import Assignor
 from eventproc.delivery.backlog import PartitionTap
@@ -175,9 +176,17 @@ def create_app(settings: Settings) -> EventprocApp:
     journal: Journal = writer or NO_JOURNAL
     tracing = _tracing(settings, journal)
     resolver = open_resolver(settings.delivery.name_servers)
+    acceptances = Acceptances(settings, producer) if settings.delivery.mode == "deliver" else None
     make_sender = partial(_make_sender, producer, resolver)
     make_engine = _engine_maker(
-        dead_letters, tap, make_sender, held or UnsharedHolds(), tracing or journal, tracing, memory.waiting
+        dead_letters,
+        tap,
+        make_sender,
+        held or UnsharedHolds(),
+        tracing or journal,
+        tracing,
+        memory.waiting,
+        acceptances,
     )
     engines = {id_: make_engine(settings, destination) for id_, destination in destinations.items()}
     parts = (build_routing_table(settings, set(engines)), _router_topics(settings, destinations))
@@ -195,7 +204,7 @@ def create_app(settings: Settings) -> EventprocApp:
     letters = LetterCounter(settings)
     services = (directory, control, watch, kafka, writer, history, reloader, troubles, memory)
     app.parts = Parts(settings, router, engines, ledger, *services, resolver, letters)
-    optional = [service for service in (held, writer, tracing) if service is not None]
+    optional = [service for service in (held, writer, tracing, acceptances) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
     first, last = (producer, directory, *optional), (history, reloader, keys, TopicKeeper(settings))
     app.foundation = (*first, control, router, kafka, watch, *last)
@@ -275,9 +284,8 @@ def _transport(
 
 def _held_lanes(settings: Settings) -> HeldLanes | None:
     """Only who holds transactions needs to follow the dead-letter topic."""
-    if settings.delivery.on_dead_letter != "hold_transaction":
-        return None
-    return HeldLanes(settings, settings.topics.dead_letter)
+    holds = settings.delivery.on_dead_letter == "hold_transaction"
+    return HeldLanes(settings, settings.topics.dead_letter) if holds else None
 
 
 def _router_topics(settings: Settings, destinations: dict[DestinationId, Destination]) -> RouterTopics:
@@ -308,22 +316,18 @@ def _engine_maker(  # noqa: PLR0917 - what all engines share
     journal: Journal,
     tracer: Tracer | None,
     memory: HeldBytes,
+    acceptances: Acceptances | None,
 ) -> Callable[[Settings, Destination], Engine]:
-    clock, guard = LoopClock(), OrderGuard()
+    shared: dict[str, Any] = {
+        "dead_letters": dead_letters,
+        "flow": tap,
+        "clock": LoopClock(),
+        "memory": memory,
+    }
+    shared |= {"holds": holds, "guard": OrderGuard(), "journal": journal, "tracer": tracer}
 
     def make(settings: Settings, destination: Destination) -> Engine:
-        sender = make_sender(settings, destination)
-        parts = EngineParts(
-            sender,
-            dead_letters,
-            tap,
-            clock,
-            holds=holds,
-            guard=guard,
-            journal=journal,
-            tracer=tracer,
-            memory=memory,
-        )
+        parts = EngineParts(make_sender(settings, destination), acceptances=acceptances, **shared)
         return Engine(destination, settings.delivery, parts)
 
     return make

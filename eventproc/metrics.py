@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from eventproc.acceptance import Standing
 from eventproc.breaker import BreakerState
 from eventproc.delivery.engine import Engine
 from eventproc.delivery.partitions import Partition
@@ -45,6 +46,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_in_flight": "How many requests are under way?",
     "eventproc_waiting": "How many events are in this worker's hands, not delivered?",
     "eventproc_breaker_state": "Is the endpoint up? 0 closed, 1 half-open, 2 open.",
+    "eventproc_unproven": "Has it accepted no event since its URL, key or certificate changed? 1: so.",
     "eventproc_paused": "Has an operator paused the destination? 1: yes, or not known yet.",
     "eventproc_lag": "How many records of the destination's topic are not done?",
     "eventproc_oldest_undelivered_seconds": "How long has the oldest undelivered event waited? 0: none.",
@@ -130,6 +132,7 @@ class EventprocCollector(Collector):
         yield _gauge("eventproc_in_flight", engines, lambda e: e.in_flight)
         yield _gauge("eventproc_waiting", engines, lambda e: e.waiting)
         yield _gauge("eventproc_breaker_state", engines, lambda e: BREAKER_VALUES[e.breaker.state])
+        yield _gauge("eventproc_unproven", engines, lambda e: e.standing is not Standing.PROVEN)
         yield _gauge("eventproc_paused", engines, lambda e: e.is_paused_by_operator)
         yield _gauge("eventproc_lag", engines, lambda e: lag(e.partitions, highwater))
         yield _gauge("eventproc_oldest_undelivered_seconds", engines, lambda e: _age_seconds(e, now))

@@ -17,6 +17,7 @@ class RetrySettings(Section):
     max_seconds: Seconds
     retry_after_max_seconds: Annotated[float, Field(ge=0)]
     poison_attempts: Count
+    unproven_max_hours: Annotated[float, Field(ge=0)]
 
 
 class BreakerSettings(Section):

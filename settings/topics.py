@@ -43,6 +43,11 @@ class TopicsSettings(Section):
         return f"{self.prefix}control"
 
     @property
+    def acceptances(self) -> str:
+        """Which destinations have accepted an event as they are configured."""
+        return f"{self.prefix}acceptances"
+
+    @property
     def attempts(self) -> str:
         """The journal that timelines are read from."""
         return f"{self.prefix}attempts"

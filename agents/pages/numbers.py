@@ -67,6 +67,7 @@ def describe(engine: Engine, highwater: Highwater, history: History, now: float)
         "topic": engine.destination.topic,
         "condition": condition_of(engine, behind, history).value,
         "breaker": engine.breaker.state.value,
+        "standing": engine.standing.value,
         "paused": engine.is_paused_by_operator,
         "removed": engine.is_removed,
         "in_flight": engine.in_flight,

@@ -22,6 +22,9 @@ class Authenticator(Protocol):
     def headers(self, body: bytes, now: float) -> dict[str, str]:
         """Headers for exactly these bytes at this moment (seconds since the epoch)."""
 
+    def fingerprint(self, now: float) -> str:
+        """Name the key in use at this moment, so that a change shows; holds no secret."""
+
 
 class NoAuth:
     """No proof at all (``callback_api.auth.type: none``)."""
@@ -31,6 +34,10 @@ class NoAuth:
     def headers(self, body: bytes, now: float) -> dict[str, str]:  # noqa: ARG002 - nothing to say
         """No headers."""
         return {}
+
+    def fingerprint(self, now: float) -> str:  # noqa: ARG002 - one key for all time
+        """Name the key in use; no secret."""
+        return "none"
 
 
 AUTH_TYPES: Final[Mapping[str, type[Authenticator]]] = MappingProxyType(

@@ -10,6 +10,7 @@ import jwt
 import orjson
 from jwt.algorithms import HMACAlgorithm
 
+from eventproc.auth.fingerprints import short_digest
 from eventproc.errors import ConfigurationError
 
 _RECOMMENDED_KEY_BYTES: Final = 32
@@ -56,7 +57,7 @@ class JwtAuth:
         header: the header's name.
     """
 
-    __slots__ = ("_header", "_issued_at", "_life_seconds", "_tokens", "_value")
+    __slots__ = ("_fingerprint", "_header", "_issued_at", "_life_seconds", "_tokens", "_value")
 
     def __init__(self, secret: bytes, expiration_ms: int, header: str) -> None:
         self._tokens = Hs256(secret)
@@ -64,6 +65,7 @@ class JwtAuth:
         self._header = header
         self._issued_at: int | None = None
         self._value = ""
+        self._fingerprint = f"jwt {header} {short_digest(secret)}"
 
     def __repr__(self) -> str:
         return f"JwtAuth(header={self._header!r}, life_seconds={self._life_seconds})"
@@ -76,6 +78,10 @@ class JwtAuth:
             claims = {"iat": self._issued_at, "exp": self._issued_at + self._life_seconds}
             self._value = f"Bearer {self._tokens.encode(claims)}"
         return {self._header: self._value}
+
+    def fingerprint(self, now: float) -> str:  # noqa: ARG002 - one key for all time
+        """Name the key in use; no secret."""
+        return self._fingerprint
 
 
 def _base64url(data: bytes) -> bytes:

@@ -23,12 +23,13 @@ class StellarSignature:
         legacy_header: whether to send ``X-Stellar-Signature`` too.
     """
 
-    __slots__ = ("_host", "_key", "_names")
+    __slots__ = ("_fingerprint", "_host", "_key", "_names")
 
     def __init__(self, seed: str, host: str, legacy_header: bool = False) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(decode_seed(seed))
         self._host = host
         self._names = (SIGNATURE_HEADER, LEGACY_SIGNATURE_HEADER) if legacy_header else (SIGNATURE_HEADER,)
+        self._fingerprint = f"stellar {self.account} {host}"
 
     def __repr__(self) -> str:
         return f"StellarSignature(account={self.account!r}, host={self._host!r})"
@@ -44,3 +45,7 @@ class StellarSignature:
         signature = self._key.sign(signed_bytes(timestamp, self._host, body))
         value = f"t={timestamp}, s={base64.b64encode(signature).decode()}"
         return dict.fromkeys(self._names, value)
+
+    def fingerprint(self, now: float) -> str:  # noqa: ARG002 - one key for all time
+        """Name the key in use; no secret."""
+        return self._fingerprint

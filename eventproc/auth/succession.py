@@ -9,6 +9,9 @@ class _Proof(Protocol):
     def headers(self, body: bytes, now: float) -> dict[str, str]:
         """As ``Authenticator.headers``."""
 
+    def fingerprint(self, now: float) -> str:
+        """As ``Authenticator.fingerprint``."""
+
 
 class Succession:
     """``present`` before ``at`` (seconds since the epoch), ``following`` from it on, at each attempt anew."""
@@ -26,3 +29,7 @@ class Succession:
     def headers(self, body: bytes, now: float) -> dict[str, str]:
         """The headers of whoever's time it is."""
         return (self._present if now < self._at else self._following).headers(body, now)
+
+    def fingerprint(self, now: float) -> str:
+        """Name the key whose time it is."""
+        return (self._present if now < self._at else self._following).fingerprint(now)

@@ -13,6 +13,7 @@ only when its attempt may begin at once (``_take``), and asks again after what i
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,9 +23,11 @@ from typing import Final
 import structlog
 from typing_extensions import assert_never
 
+from eventproc.acceptance import Standing
 from eventproc.backoff import RetryPolicy
 from eventproc.breaker import Breaker, BreakerState, Evidence
 from eventproc.dead_letters import DeadLetter, from_outcome
+from eventproc.delivery.acceptances import DestinationProof, Recorder
 from eventproc.delivery.backlog import Backlog, FlowControl
 from eventproc.delivery.clock import Clock, Timer
 from eventproc.delivery.giving_up import DeadLetters, DeadLetterSink, LaneHolds
@@ -44,6 +47,7 @@ from eventproc.order_guard import Instant, OrderGuard
 from eventproc.outcomes import (
     Delivered,
     Failed,
+    FailureKind,
     NoResponse,
     Outcome,
     Rejected,
@@ -62,6 +66,11 @@ CANCEL_SECONDS: Final = 1.0
 
 UNSHARED_BYTES: Final = 64 * 1024 * 1024
 """For an engine by itself; a worker's share ``delivery.max_waiting_bytes``."""
+
+UNPROVEN_HINT: Final = (
+    "it has accepted no event since its URL, key or certificate changed, so what it rejects is kept: "
+    "compare its configuration with the receiver's"
+)
 
 BODY_COPIES: Final = 1
 """Of an event whose request is in flight, beside the event: what waits for the socket is not copied."""
@@ -83,6 +92,8 @@ class EngineParts:
     guard: OrderGuard = field(default_factory=OrderGuard)
     journal: Journal = NO_JOURNAL
     tracer: Tracer | None = None
+    acceptances: Recorder | None = None
+    """None: a rejection is always the event's."""
     memory: HeldBytes = field(default_factory=lambda: HeldBytes(UNSHARED_BYTES))
 
 
@@ -106,6 +117,7 @@ class Engine:
         self._lanes: Lanes[Job] = Lanes()
         self._tried = Tried()
         self._evidence = Evidence()
+        self._proof = DestinationProof(parts.acceptances)
         self._guard = parts.guard
         self._workers: set[asyncio.Task[None]] = set()
         self._sending = 0
@@ -127,6 +139,8 @@ class Engine:
             retry.initial_seconds, retry.max_seconds, retry.retry_after_max_seconds, retry.poison_attempts
         )
         self._pace = Pace(delivery.rate_limit_per_second)
+        if self._proof.configure(destination, retry.unproven_max_hours * 3600):
+            self._evidence = Evidence()  # what another endpoint accepted says nothing about this one
 
     # -- what the consumer calls -------------------------------------------------------------------
 
@@ -248,6 +262,11 @@ class Engine:
     def waiting(self) -> int:
         """Records accepted and not done, those in flight included."""
         return self._lanes.waiting
+
+    @property
+    def standing(self) -> Standing:
+        """Whether it has accepted an event as it is configured now."""
+        return self._proof.standing(self._clock.wall())
 
     @property
     def waits_only_for_retries(self) -> bool:
@@ -399,6 +418,7 @@ class Engine:
         now = self._clock.monotonic()
         if isinstance(outcome, Delivered):
             self._evidence.record(lane.key, now, succeeded=True)
+            self._proof.accepted(self._clock.wall())
             self._guard.delivered(self.destination.id, lane.key, instant)
             self.stats.delivered(self._clock.wall() - job.waits_since_ms / 1000)
             self._endpoint_answered()
@@ -408,14 +428,25 @@ class Engine:
         elif isinstance(outcome, Rejected):
             self.stats.rejected += 1
             self._note_error(job, f"HTTP {outcome.status}", outcome.status, outcome.excerpt)
-            self._endpoint_answered()
-            job.failures_of_its_own += 1
+            self._on_rejected(lane, job, outcome, now)
             await self._retry_or_give_up(lane, job, outcome)
         elif isinstance(outcome, Failed):
             self._on_failed(lane, job, outcome, now)
             await self._retry_or_give_up(lane, job, outcome)
         else:
             assert_never(outcome)
+
+    def _on_rejected(self, lane: Lane[Job], job: Job, outcome: Rejected, now: float) -> None:
+        if self._proof.rejected(self._clock.wall()) is not Standing.UNPROVEN:
+            self._endpoint_answered()
+            job.failures_of_its_own += 1
+            return
+        self._evidence.record(lane.key, now, succeeded=False)
+        detail = f"HTTP {outcome.status}"
+        failed = Failed(
+            FailureKind.STATUS, outcome.status, outcome.retry_after_seconds, outcome.excerpt, detail
+        )
+        self._endpoint_failed(lane, failed, now, reason="rejected", hint=UNPROVEN_HINT)
 
     def _on_failed(self, lane: Lane[Job], job: Job, outcome: Failed, now: float) -> None:
         self.stats.failed[outcome.kind] += 1
@@ -425,6 +456,11 @@ class Engine:
         if self._evidence.others_pass(lane.key, job.first_failed_at, now):
             job.failures_of_its_own += 1
         self._evidence.record(lane.key, now, succeeded=False)
+        self._endpoint_failed(lane, outcome, now, reason=outcome.kind.value)
+
+    def _endpoint_failed(
+        self, lane: Lane[Job], outcome: Failed, now: float, *, reason: str, **hint: str
+    ) -> None:
         before = self.breaker.state
         self.breaker.on_failure(lane.key, now, outcome.retry_after_seconds)
         if before is BreakerState.CLOSED and self.breaker.state is BreakerState.OPEN:
@@ -432,10 +468,11 @@ class Engine:
             log.warning(
                 "breaker.opened",
                 destination=self.destination.id,
-                reason=outcome.kind.value,
+                reason=reason,
                 status=outcome.status,
                 detail=outcome.detail,
                 waiting=self.waiting,
+                **hint,
             )
 
     def _endpoint_answered(self) -> None:
@@ -450,6 +487,12 @@ class Engine:
     async def _retry_or_give_up(self, lane: Lane[Job], job: Job, outcome: Rejected | Failed) -> None:
         if job.failures_of_its_own >= self._policy.poison_attempts:
             letter = from_outcome(self.destination.id, lane.key, job.attempts, outcome)
+            if isinstance(outcome, Rejected) and self.standing is Standing.OVERDUE:
+                hours = self._delivery.retry.unproven_max_hours
+                detail = (
+                    f"{letter.detail}; the destination has accepted no event, and rejects since {hours:g} h"
+                )
+                letter = dataclasses.replace(letter, detail=detail)
             self._give_up(lane, job, letter)
             return
         delay = self._policy.delay_seconds(job.attempts, self._draw(), outcome.retry_after_seconds)

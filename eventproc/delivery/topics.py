@@ -50,6 +50,7 @@ def plan_topics(settings: Settings, destination_topics: list[str]) -> list[Topic
         TopicPlan(topics.dead_letter, 1, _milliseconds(topics.dead_letter_retention_hours)),
         TopicPlan(topics.customers, 1, compacted=True),
         control_plan(settings),
+        TopicPlan(topics.acceptances, 1, compacted=True),
         *(
             TopicPlan(name, topics.partitions, _milliseconds(topics.retention_hours))
             for name in destination_topics

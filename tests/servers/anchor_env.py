@@ -99,6 +99,8 @@ def anchor_env(
         "CONSUMER_SESSION_TIMEOUT_SECONDS": "6",
         "CONSUMER_HEARTBEAT_INTERVAL_SECONDS": "1",
         "WEB_HOST": "127.0.0.1",
+        # Receivers of tests reject events before they have accepted one; test_unproven.py is about that.
+        "DELIVERY_RETRY_UNPROVEN_MAX_HOURS": "0",
     }
     if business_url is not None:
         env |= {

@@ -37,6 +37,7 @@ NAMES = {
     "eventproc_in_flight",
     "eventproc_waiting",
     "eventproc_breaker_state",
+    "eventproc_unproven",
     "eventproc_paused",
     "eventproc_lag",
     "eventproc_oldest_undelivered_seconds",
