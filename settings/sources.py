@@ -7,6 +7,7 @@ but what cannot be read at all.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,5 +142,18 @@ def _variables(raw: Mapping[str, str], source: str, rank: int) -> Variables:
 
 
 def _unescape(value: str) -> str:
-    r"""``\n`` as a newline and ``\"`` as a quote (AP ``ConfigEnvironment.getenv``), for lists of clients."""
-    return value.replace("\\n", "\n").replace('\\"', '"')
+    r"""``\n`` as a newline and ``\"`` as a quote (AP ``ConfigEnvironment.getenv``), for lists of clients.
+
+    JSON that is right as it stands keeps its escapes: without them, a quote within a name would end the name.
+    """
+    return value if _is_json(value) else value.replace("\\n", "\n").replace('\\"', '"')
+
+
+def _is_json(text: str) -> bool:
+    if text.lstrip()[:1] not in {"{", "["}:
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

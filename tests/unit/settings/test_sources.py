@@ -398,3 +398,17 @@ def test_every_file_that_was_looked_into_is_known_also_when_something_is_wrong(
 def test_a_dotenv_that_may_come_is_among_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings(env={}).files == (tmp_path / ".env",)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (r'[{"name": "a \"b\" \\c", "type": "noncustodial", "domains": ["a.example"]}]', r'a "b" \c'),
+        (r"[{\"name\": \"a b\", \"type\": \"noncustodial\", \"domains\": [\"a.example\"]}]", "a b"),
+        (r'[\n{"name": "a",\n "type": "noncustodial", "domains": ["a.example"]}]', "a"),
+    ],
+)
+def test_escapes_within_json_stay_and_others_are_undone(loading: Loading, written: str, name: str) -> None:
+    env = {"EVENTS_ENABLED": "true", "CLIENTS_TYPE": "json", "CLIENTS_VALUE": written}
+
+    assert [client.name for client in loading.load(env=env).clients] == [name]
