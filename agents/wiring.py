@@ -52,7 +52,7 @@ from eventproc.delivery.reloader import Reloader
 from eventproc.delivery.shadow_sender import ShadowSender
 from eventproc.delivery.signing_key_watch import SigningKeyWatch
 from eventproc.delivery.stopped_partitions import StoppedPartitions
-from eventproc.delivery.topic_keeper import TopicKeeper
+from eventproc.delivery.topic_keeper import TopicKeeper, topics_read
 from eventproc.delivery.topic_limits import read_topic_limits
 from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.delivery.topics import plan_topics
@@ -206,7 +206,8 @@ def create_app(settings: Settings) -> EventprocApp:
     app.parts = Parts(settings, router, engines, ledger, *services, resolver, letters)
     optional = [service for service in (held, writer, tracing, acceptances) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
-    first, last = (producer, directory, *optional), (history, reloader, keys, TopicKeeper(settings))
+    keeper = TopicKeeper(settings, partial(topics_read, engines.values), app.refresh_topics)
+    first, last = (producer, directory, *optional), (history, reloader, keys, keeper)
     app.foundation = (*first, control, router, kafka, watch, *last)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)

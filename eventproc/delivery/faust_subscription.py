@@ -142,6 +142,18 @@ class App(faust.App):
         topics.topics[:] = [name for name in topics.topics if name not in leaving]
         await self.consumer.subscribe(await self.topics._update_indices())  # noqa: SLF001 - Faust's own way
 
+    def refresh_topics(self) -> None:
+        """Ask Kafka soon which topics there are; one that came or went is followed by a rebalance."""
+        thread = self._consumer and self._consumer._thread  # noqa: SLF001 - see the head of the module
+
+        def ask() -> None:
+            if consumer := thread._consumer:  # noqa: SLF001
+                consumer._client.force_metadata_update()  # noqa: SLF001
+
+        if thread and thread.thread_loop.is_running():
+            with suppress(RuntimeError):  # it has just ended
+                thread.thread_loop.call_soon_threadsafe(ask)
+
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         if self.should_stop:
             await self.on_partitions_revoked.send(revoked)

@@ -80,6 +80,16 @@ def control_plan(settings: Settings) -> TopicPlan:
     return TopicPlan(settings.topics.control, 1, compacted=True)
 
 
+async def list_topics(settings: Settings) -> set[str]:
+    """The names of all topics that this worker may see."""
+    admin = AIOKafkaAdminClient(**connection_options(settings))
+    try:
+        await admin.start()
+        return set(await admin.list_topics())
+    finally:
+        await admin.close()
+
+
 async def declare_topics(settings: Settings, plans: list[TopicPlan]) -> list[str]:
     """Make the topics that are not there; returns their names.
 

@@ -11,12 +11,12 @@ import pytest
 
 from tests.conftest import StartWorker
 from tests.fakes.records import event_value
-from tests.servers.anchor_env import Names, anchor_env
+from tests.servers.anchor_env import Names, anchor_env, noncustodial_client
 from tests.servers.command import eventproc
 from tests.servers.kafka import Broker
 from tests.servers.kafka_client import Record, configure_topic, delete_topics
 from tests.servers.receiver import Receiver
-from tests.servers.replies import for_event, status
+from tests.servers.replies import Answer, for_event, status
 from tests.servers.waiting import wait_until
 from tests.servers.worker import WorkerProcess
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def event(id_: str, transaction: str, **members: Any) -> Record:
-    return Record(event_value(id_, transaction, client_name="acme", **members), key=id_.encode())
+    return Record(event_value(id_, transaction, **{"client_name": "acme"} | members), key=id_.encode())
 
 
 async def readiness(worker: WorkerProcess) -> str:
@@ -113,3 +113,72 @@ async def test_a_deleted_control_topic_is_made_again_and_obeyed(
     log = worker.log_text()
     assert "topic.deleted" in log
     assert "topic.created_again" in log
+
+
+def is_in_order(receiver: Receiver) -> bool:
+    """Whether the first deliveries of each transaction's events came in their order."""
+    lanes: dict[tuple[str, int], list[str]] = {}
+    for path, id_ in dict.fromkeys((one.path, one.event_id or "") for one in receiver.requests):
+        lanes.setdefault((path, int(id_[1:]) % 7), []).append(id_)
+    return all(lane == sorted(lane) for lane in lanes.values())
+
+
+async def test_deleted_topics_of_destinations_are_made_again_and_delivered_from(
+    apache_kafka: Broker,
+    names: Names,
+    start_worker: StartWorker,
+    business_server: Receiver,
+    wallet_server: Receiver,
+) -> None:
+    """One is idle, one under load; what was in them is gone, all that is routed afterwards comes."""
+    clients = [
+        noncustodial_client(
+            name, f"{wallet_server.url}/{name}", domains=[f"{name}.example.com"], seps=["sep24"]
+        )
+        for name in ("idle", "busy")
+    ]
+    env = anchor_env(
+        apache_kafka.bootstrap,
+        business_url=business_server.url,
+        clients=clients,
+        names=names,
+        extra={"TOPICS_PARTITIONS": "2"},
+    )
+    workers = [await start_worker(env), await start_worker(env)]
+    topics = {names.topic(f"client.{name}.sep24") for name in ("idle", "busy")}
+    published: list[str] = []
+
+    async def publish(client: str, count: int) -> set[str]:
+        ids = [f"e{number:05}" for number in range(len(published), len(published) + count)]
+        published.extend(ids)
+        await apache_kafka.publish(
+            names.source, [event(id_, f"t{int(id_[1:]) % 7}", client_name=client) for id_ in ids]
+        )
+        return set(ids)
+
+    before = await publish("idle", 50)
+    await wallet_server.wait_until(lambda: before <= set(wallet_server.event_ids()), SOON_SECONDS)
+    wallet_server.respond = lambda _record, _number: Answer(delay_seconds=0.2)
+    await publish("busy", 500)
+    await wallet_server.wait_until(lambda: wallet_server.count > 60, SOON_SECONDS)
+    await delete_topics(apache_kafka.bootstrap, *topics)
+
+    async def are_there(wanted: bool) -> bool:
+        return bool(topics & await apache_kafka.topics()) is wanted
+
+    await wait_until(lambda: are_there(wanted=False), SOON_SECONDS, "the deletion")
+    wallet_server.respond = lambda _record, _number: Answer()
+    later = await publish("idle", 100) | await publish("busy", 100)
+    await business_server.wait_until(lambda: later <= set(business_server.event_ids()), SOON_SECONDS)
+    await wait_until(lambda: are_there(wanted=True), SOON_SECONDS, "the topics, made again")
+    later |= await publish("busy", 200) | await publish("idle", 100)
+    await wallet_server.wait_until(lambda: later <= set(wallet_server.event_ids()), SOON_SECONDS)
+    await business_server.wait_until(lambda: set(published) <= set(business_server.event_ids()), SOON_SECONDS)
+    assert is_in_order(wallet_server)
+    assert is_in_order(business_server)
+    assert business_server.count == len(published), "the other destination noticed nothing"
+    counts = Counter(wallet_server.event_ids())
+    assert {id_: counts[id_] for id_ in later if counts[id_] != 1} == {}
+    logs = [worker.log_text() for worker in workers]
+    assert [log.count("event='topic.deleted'") for log in logs] == [2, 2]
+    assert "event='topic.created_again'" in "".join(logs)
