@@ -6,7 +6,7 @@ import asyncio
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ import structlog
 
 from agents.live import LiveConfiguration, build_configuration, warn_of_what_stays
 from agents.pages import add_pages
+from agents.pulses import pulses
 from agents.router import Router, RouterTopics
 from agents.sink import feed
 from eventproc.delivery.acceptances import Acceptances
@@ -56,7 +57,7 @@ from eventproc.delivery.topic_keeper import TopicKeeper, topics_read
 from eventproc.delivery.topic_limits import read_topic_limits
 from eventproc.delivery.topic_troubles import TopicTroubles
 from eventproc.delivery.topics import plan_topics
-from eventproc.delivery.watchdog import ProgressWatch, Pulse, engine_pulse, reading_pulse
+from eventproc.delivery.watchdog import ProgressWatch
 from eventproc.delivery.worker_memory import WorkerMemory
 from eventproc.destinations import Destination, build_destinations
 from eventproc.destinations.business_server import DESTINATION_ID as BUSINESS_SERVER
@@ -360,18 +361,9 @@ def _watches(
     app: EventprocApp, settings: Settings, router: Router, engines: dict[DestinationId, Engine]
 ) -> tuple[KafkaWatch, ProgressWatch]:
     kafka = KafkaWatch(app.answered_at, partial(ask_for_access, settings), time.monotonic, time.time)
-    pulses = partial(_pulses, app, router, engines)
+    watched = partial(pulses, router, engines, app.readable_end)
     limit_seconds = settings.delivery.stuck_after_seconds
-    return kafka, ProgressWatch(pulses, lambda: app.rebalancing, kafka, limit_seconds)
-
-
-def _pulses(app: EventprocApp, router: Router, engines: dict[DestinationId, Engine]) -> Iterator[Pulse]:
-    """Everything in a worker that has to get on."""
-    yield Pulse("router", sum(p.watermark or 0 for p in router.partitions.values()), router.outstanding > 0)
-    flowing = [] if router.is_holding_back else [router.partitions]
-    flowing += [engine.partitions for engine in engines.values() if not engine.is_holding_back]
-    yield reading_pulse(flowing, app.readable_end())
-    yield from map(engine_pulse, engines.values())
+    return kafka, ProgressWatch(watched, lambda: app.rebalancing, kafka, limit_seconds)
 
 
 def _hand_over_in_rebalances(app: EventprocApp, settings: Settings) -> None:
