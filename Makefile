@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format chaos fuzz bench soak lock lint-deploy sbom audit clean
+.PHONY: install demo test lint format chaos fuzz mutants bench soak lock lint-deploy sbom audit clean
 
 install: $(STAMP)
 
@@ -42,6 +42,16 @@ fuzz: $(STAMP)
 	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[fuzz]' || true
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+# Small changes to the modules that keep the promises, which the tests have to notice; see tests/mutants. All modules
+# take hours; an interrupted run goes on where it stopped. ARGS='watermark lanes': these modules.
+MUTANTS_STAMP := $(VENV)/.mutants
+mutants: $(MUTANTS_STAMP)
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+$(MUTANTS_STAMP): $(STAMP) tests/mutants/tools.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r tests/mutants/tools.lock
+	touch $(MUTANTS_STAMP)
+
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ARGS)
 
@@ -52,7 +62,7 @@ soak: $(STAMP)
 
 # Resolves for every Python from 3.10 and every platform; needs uv, which `pip install uv` brings. The second file is
 # what the image holds, in the same versions; setuptools only builds it. The third is what `make lint-deploy` needs,
-# the fourth what `make sbom` and `make audit` do.
+# the fourth what `make sbom` and `make audit` do, the fifth what `make mutants` needs beside the first.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links
 lock:
@@ -62,6 +72,7 @@ lock:
 		--output-file requirements-image.lock pyproject.toml -
 	$(COMPILE) --output-file deploy/lint.lock deploy/lint.in
 	$(COMPILE) --output-file supply-chain/tools.lock supply-chain/tools.in
+	$(COMPILE) --constraint requirements.lock --output-file tests/mutants/tools.lock tests/mutants/tools.in
 
 # Dockerfile, alert rules, systemd unit, chart and manifests, each by the tool for it; installs those tools in .cache.
 lint-deploy:

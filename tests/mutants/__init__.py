@@ -1,0 +1,1 @@
+"""Mutants of the modules that keep the promises, and the tests that have to kill them: ``make mutants``."""

@@ -1,0 +1,38 @@
+"""The table of `make mutants`, its list of survivors and a trial of its own, without cosmic-ray, which CI has not."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+from tests.mutants.modules import TARGETS
+from tests.mutants.survivors import survivors
+from tests.mutants.trial import MutantFinder
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_tests_of_each_module_exist(name: str) -> None:
+    assert TARGETS[name].source
+    assert TARGETS[name].test_files
+    assert [path for path in TARGETS[name].test_files if not path.exists()] == []
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_each_survivor_names_a_line_of_its_module(name: str) -> None:
+    lines = {line.strip() for line in TARGETS[name].source.splitlines()}
+    for entry in survivors(name):
+        assert set(entry.was.split(" ⏎ ")) <= lines, entry
+        assert entry.why
+        assert entry.now != entry.was
+
+
+def test_a_trial_imports_the_mutated_text_in_place_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys, "meta_path", [MutantFinder("eventproc.backoff", "mutated = True"), *sys.meta_path]
+    )
+    monkeypatch.delitem(sys.modules, "eventproc.backoff", raising=False)
+    monkeypatch.setattr("eventproc.backoff", None, raising=False)
+    assert vars(importlib.import_module("eventproc.backoff"))["mutated"] is True
+    monkeypatch.delitem(sys.modules, "eventproc.backoff")
