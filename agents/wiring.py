@@ -73,6 +73,7 @@ from eventproc.order_guard import OrderGuard
 from eventproc.record_limits import RecordLimits
 from eventproc.reload_plan import Configuration
 from eventproc.tracing_extra import missing_extra
+from eventproc.unchanged import DeliveredContents
 from settings import Settings, load_settings
 from settings.topic_names import topic_name
 
@@ -325,6 +326,7 @@ def _engine_maker(  # noqa: PLR0917 - what all engines share
         "flow": tap,
         "clock": LoopClock(),
         "memory": memory,
+        "contents": DeliveredContents(),
     }
     shared |= {"holds": holds, "guard": OrderGuard(), "journal": journal, "tracer": tracer}
 

@@ -30,6 +30,10 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 DROPPED: Final = "dropped"
 """The header of a record that says how many entries its worker could not write before it."""
 
+REPLAY: Final = "replay"
+STALE: Final = "stale"
+UNCHANGED: Final = "unchanged"
+
 _MAX_INT: Final = 2**63 - 1
 _GZIP_LEVEL: Final = 1
 _GZIP: Final = 31
@@ -106,7 +110,12 @@ class DeadLettered(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """An event needed no request: it was ``stale``, or a ``replay`` of what is done or waits already."""
+    """An event needed no request; ``why`` is one of these.
+
+    - ``stale``: a newer state of its transaction was delivered.
+    - ``unchanged``: the customer's content is what was delivered last.
+    - ``replay``: a copy of what is done or waits already.
+    """
 
     lane: str
     event_id: str

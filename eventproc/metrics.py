@@ -37,6 +37,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_attempts_failed_total": "How many requests were not successful, and why?",
     "eventproc_dead_letters_total": "How many events were given up?",
     "eventproc_replays_skipped_total": "How many copies of what was delivered already were not sent again?",
+    "eventproc_unchanged_skipped_total": "How many updates of a customer had nothing new and were not sent?",
     "eventproc_late_total": "How many events came after a newer state of their transaction?",
     "eventproc_breaker_openings_total": "How often did the endpoint fail for everything?",
     "eventproc_attempt_seconds": "How long does the endpoint take for one request?",
@@ -204,6 +205,7 @@ def _counters(engines: list[Engine]) -> Iterator[Family]:
     yield _counter("eventproc_attempts_failed_total", ("destination", "reason"), failures())
     yield count("eventproc_dead_letters_total", lambda e: e.stats.dead_lettered)
     yield count("eventproc_replays_skipped_total", lambda e: e.stats.replays_skipped)
+    yield count("eventproc_unchanged_skipped_total", lambda e: e.stats.unchanged_skipped)
     yield count("eventproc_late_total", lambda e: e.stats.late)
     yield count("eventproc_breaker_openings_total", lambda e: e.stats.breaker_openings)
 

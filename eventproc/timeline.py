@@ -10,7 +10,7 @@ How an event stands at a destination, by what was noted last::
        │          │  ├──────> attempt delivered ──> delivered
        │          │  ├──────> dead-lettered ── redriven ──┐
        │          └──┼──────────────────────────────────┘
-       │             └──────> skipped, as stale
+       │             └──────> skipped, as stale or unchanged
        └──> behind an earlier event of the same transaction, until that is out of the way
 
 Under way, and nothing can start there (``held_up``): held up, by a pause or a breaker. Entries tell nothing
@@ -30,13 +30,21 @@ from typing import Any, Final
 from typing_extensions import assert_never
 
 from eventproc.breaker import BreakerState
-from eventproc.journal_entries import Attempt, DeadLettered, Entry, Invalid, Redriven, Routed, Skipped
+from eventproc.journal_entries import (
+    REPLAY,
+    Attempt,
+    DeadLettered,
+    Entry,
+    Invalid,
+    Redriven,
+    Routed,
+    Skipped,
+)
 from eventproc.pauses import Pause
 from eventproc.records import Source
 from eventproc.times import from_ms, iso
 
 DELIVERED: Final = "delivered"
-STALE: Final = "stale"
 
 
 class State(enum.Enum):
@@ -66,7 +74,7 @@ class DestinationTimeline:
 
     ``next_try_at`` in the past: due, and held up by a breaker or by a worker's absence. ``behind`` is the id
     of the event that must be out of the way first. ``dead_letter`` is the last one, redriven or not.
-    ``held_by`` is what must end before any request starts there.
+    ``held_by`` is what must end before any request starts there. ``skipped_as`` is why no request was needed.
     """
 
     destination: str
@@ -77,6 +85,7 @@ class DestinationTimeline:
     dead_letter: DeadLettered | None = None
     redriven_at: float | None = None
     held_by: Pause | BreakerState | None = None
+    skipped_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +226,7 @@ def _destination(name: str, history: list[Entry], now: float) -> DestinationTime
 
 def _after_attempt(stands: DestinationTimeline, attempt: Attempt) -> DestinationTimeline:
     if attempt.outcome == DELIVERED:
-        return replace(stands, state=State.DELIVERED, next_try_at=None)
+        return replace(stands, state=State.DELIVERED, next_try_at=None, skipped_as=None)
     if attempt.next_try_at is not None:
         return replace(stands, state=State.WAITING, next_try_at=attempt.next_try_at)
     if stands.state is State.DEAD_LETTERED:
@@ -234,8 +243,8 @@ def _after_redrive(stands: DestinationTimeline, redriven: Redriven) -> Destinati
 
 def _after_skip(stands: DestinationTimeline, skipped: Skipped, *, is_first: bool) -> DestinationTimeline:
     """A replay was seen before: if not in what was read, nothing is known of how it went."""
-    if skipped.why == STALE:
-        return replace(stands, state=State.SKIPPED, next_try_at=None)
+    if skipped.why != REPLAY:
+        return replace(stands, state=State.SKIPPED, next_try_at=None, skipped_as=skipped.why)
     return replace(stands, state=State.UNKNOWN) if is_first else stands
 
 
@@ -296,6 +305,7 @@ def _destination_json(one: DestinationTimeline) -> dict[str, Any]:
         "next_try_at": None if one.next_try_at is None else iso_time(one.next_try_at),
         "behind": one.behind,
         "held_by": _hold_json(one.held_by),
+        "skipped_as": one.skipped_as,
         "redriven_at": None if one.redriven_at is None else iso_time(one.redriven_at),
         "dead_letter": None
         if letter is None

@@ -41,6 +41,7 @@ class DeliverySettings(Section):
     shadow: ShadowSettings
     client_routing: Annotated[Literal["strict", "broadcast"], Choice()]
     shared_customers: bool
+    skip_unchanged_customers: bool
     order: Annotated[Literal["as_received", "skip_stale"], Choice()]
     on_dead_letter: Annotated[Literal["continue", "hold_transaction"], Choice()]
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)]

@@ -24,6 +24,7 @@ LIVE: Final = (
     "sep24",
     "delivery.client_routing",
     "delivery.shared_customers",
+    "delivery.skip_unchanged_customers",
     "delivery.order",
     "delivery.max_in_flight",
     "delivery.max_waiting",

@@ -81,6 +81,7 @@ def describe(engine: Engine, highwater: Highwater, history: History, now: float)
         "failed": {kind.value: number for kind, number in stats.failed.items()},
         "dead_lettered": stats.dead_lettered,
         "replays_skipped": stats.replays_skipped,
+        "unchanged_skipped": stats.unchanged_skipped,
         "late": stats.late,
     }
 

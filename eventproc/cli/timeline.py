@@ -30,7 +30,7 @@ _TEXTS: Final = {
     State.UNDER_WAY: "under way",
     State.HELD_UP: "waits",
     State.DEAD_LETTERED: "dead-lettered",
-    State.SKIPPED: "skipped, as stale",
+    State.SKIPPED: "skipped",
     State.UNKNOWN: "not known",
 }
 _COLUMNS: Final = ("DESTINATION", "STATE", "AT (UTC)", "TRY", "OUTCOME", "ANSWER", "TOOK", "NEXT TRY (UTC)")
@@ -156,6 +156,8 @@ def _hold(one: DestinationTimeline) -> str:
 
 def _stand(one: DestinationTimeline, now: float) -> str:
     text = _TEXTS[one.state]
+    if one.skipped_as is not None:
+        return f"{text}, as {one.skipped_as}"
     if one.state is State.BEHIND:
         return f"{text} event {one.behind}"
     if one.next_try_at is not None:

@@ -42,6 +42,7 @@ from eventproc.delivery.stats import DestinationStats
 from eventproc.delivery.tried import Tried
 from eventproc.destinations import Destination
 from eventproc.http.sender import Sender
+from eventproc.journal_entries import REPLAY, STALE, UNCHANGED
 from eventproc.lanes import Lane, Lanes
 from eventproc.order_guard import Instant, OrderGuard
 from eventproc.outcomes import (
@@ -57,6 +58,7 @@ from eventproc.outcomes import (
 )
 from eventproc.pace import Pace
 from eventproc.records import read_origin
+from eventproc.unchanged import DeliveredContents, UnchangedFilter
 from eventproc.watermark import CommitPoint
 from settings.delivery import DeliverySettings
 
@@ -90,6 +92,7 @@ class EngineParts:
     draw: Callable[[], float] = field(default=random.random)
     holds: LaneHolds = field(default_factory=UnsharedHolds)
     guard: OrderGuard = field(default_factory=OrderGuard)
+    contents: DeliveredContents = field(default_factory=DeliveredContents)
     journal: Journal = NO_JOURNAL
     tracer: Tracer | None = None
     acceptances: Recorder | None = None
@@ -119,6 +122,7 @@ class Engine:
         self._evidence = Evidence()
         self._proof = DestinationProof(parts.acceptances)
         self._guard = parts.guard
+        self._contents = parts.contents
         self._workers: set[asyncio.Task[None]] = set()
         self._sending = 0
         self._timer: Timer | None = None
@@ -141,6 +145,8 @@ class Engine:
         self._pace = Pace(delivery.rate_limit_per_second)
         if self._proof.configure(destination, retry.unproven_max_hours * 3600):
             self._evidence = Evidence()  # what another endpoint accepted says nothing about this one
+        skips_unchanged = delivery.skip_unchanged_customers and destination.sends_customers
+        self._unchanged = UnchangedFilter(self._contents) if skips_unchanged else None
 
     # -- what the consumer calls -------------------------------------------------------------------
 
@@ -164,7 +170,7 @@ class Engine:
             return
         if not is_new:
             self.stats.replays_skipped += 1
-            self._journal.skipped(self.destination.id, Job(record, origin), "replay")
+            self._journal.skipped(self.destination.id, Job(record, origin), REPLAY)
             return
         job = Job(record, origin)
         self._lanes.add(job.lane, job, self._tried.recall(job))
@@ -206,6 +212,8 @@ class Engine:
         self._backlog.open()
         self._backlog.drop_all()
         self._partitions.clear()
+        if self._unchanged is not None:
+            self._unchanged.forget_all()
         self._tried.remember(self._lanes)
         self._lanes = Lanes()
 
@@ -370,10 +378,13 @@ class Engine:
         headers = sign(self.destination, job, body, at)
         if self._tracer is not None:
             self._tracer.attempting(self.destination, job, headers)
+        content = None if self._unchanged is None else self._unchanged.sending(lane.key, body.payload)
         result = await self._send(headers, body)
         seconds = self._clock.monotonic() - started
         self.stats.attempted(seconds)
         outcome = judge(result, self._clock.wall())
+        if content is not None and isinstance(outcome, Delivered):
+            content.delivered()
         await self._settle(lane, job, outcome, body.updated_at)
         next_try_at = None if lane.postponed_until is None else at + lane.postponed_until - started
         self._journal.attempted(self.destination.id, job, outcome, Timing(at, seconds, next_try_at))
@@ -395,13 +406,24 @@ class Engine:
         if isinstance(body, Unbuildable):
             await self._settle(lane, job, body, None)
             return None
+        why = self._reason_to_skip(lane, job, body)
+        if why is not None:
+            self._journal.skipped(self.destination.id, job, why)
+            self._finish(lane, job)
+            return None
+        return body
+
+    def _reason_to_skip(self, lane: Lane[Job], job: Job, body: Body) -> str | None:
+        """Return why this event needs no request, None when it needs one; count what is late."""
+        is_exempt = job.origin.redriven is not None
         if job.attempts == 0 and self._guard.is_stale(self.destination.id, lane.key, body.updated_at):
             self.stats.late += 1
-            if self._delivery.order == "skip_stale" and job.origin.redriven is None:
-                self._journal.skipped(self.destination.id, job, "stale")
-                self._finish(lane, job)
-                return None
-        return body
+            if self._delivery.order == "skip_stale" and not is_exempt:
+                return STALE
+        if is_exempt or self._unchanged is None or not self._unchanged.is_unchanged(lane.key, body.payload):
+            return None
+        self.stats.unchanged_skipped += 1
+        return UNCHANGED
 
     async def _send(self, headers: dict[str, str], body: Body) -> Response | NoResponse:
         body_bytes = len(body.payload) * BODY_COPIES

@@ -51,6 +51,7 @@ class DestinationStats:
     rejected: int = 0
     dead_lettered: int = 0
     replays_skipped: int = 0
+    unchanged_skipped: int = 0
     late: int = 0
     breaker_openings: int = 0
     failed: Counter[FailureKind] = field(default_factory=Counter)

@@ -43,6 +43,7 @@ from eventproc.delivery.partitions import Partition
 from eventproc.destinations import Destination
 from eventproc.events import Event
 from eventproc.identifiers import DestinationId
+from eventproc.journal_entries import REPLAY
 from eventproc.outcomes import Delivered, Failed, Rejected
 from eventproc.records import TRACEPARENT, Source
 from eventproc.routing import Route
@@ -173,7 +174,7 @@ class Tracing(Service):
     def skipped(self, destination: DestinationId, job: Job, why: str) -> None:
         """An event needed no request. A router's copy of what was delivered is nothing to trace."""
         self._journal.skipped(destination, job, why)
-        if why != "replay":
+        if why != REPLAY:
             self._of(destination, job)
             self._end(job, why)
 

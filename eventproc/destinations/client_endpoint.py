@@ -41,6 +41,7 @@ def client_destinations(settings: Settings) -> list[Destination]:
                     authenticator=_authenticator(settings, seed, signed_host(url)),
                     build_body=partial(_build_body, _SEP_BY_KEY[key], context),
                     build_from_span=partial(_build_from_span, _SEP_BY_KEY[key], context),
+                    sends_customers=_SEP_BY_KEY[key] is Sep.SEP12,
                 )
             )
     return found

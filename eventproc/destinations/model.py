@@ -42,7 +42,8 @@ class Destination:
     """One endpoint of one receiver; ``build_body`` raises PayloadError when it cannot.
 
     ``build_from_span`` makes the same body with less work, for a record whose headers say where its
-    transaction stands (``eventproc.payloads.spans``), and raises as ``build_body`` does.
+    transaction stands (``eventproc.payloads.spans``), and raises as ``build_body`` does. ``sends_customers``:
+    each body is a customer's whole state, so one that equals the last delivered has nothing new.
     """
 
     id: DestinationId
@@ -51,3 +52,4 @@ class Destination:
     authenticator: Authenticator
     build_body: BodyBuilder
     build_from_span: SpanBodyBuilder | None = None
+    sends_customers: bool = False

@@ -33,6 +33,12 @@ def event(event_id: str, transaction: str) -> Record:
     return Record(value, key=event_id.encode())
 
 
+def update(event_id: str, status: str) -> Record:
+    customer = {"id": "c1", "status": status}
+    value = {"type": "customer_updated", "id": event_id, "clientName": "acme", "customer": customer}
+    return Record(json.dumps(value).encode(), key=event_id.encode())
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One test's broker, receivers and configuration. Timelines are read as anyone with it can."""
@@ -64,7 +70,9 @@ def stage(broker: Broker, names: Names, wallet_server: Receiver, tmp_path: Path)
         "DELIVERY_RETRY_INITIAL_SECONDS": "0.2",
         "DELIVERY_RETRY_MAX_SECONDS": "1",
     }
-    clients = [noncustodial_client("acme", wallet_server.url, domains=["acme.example.com"], seps=["sep24"])]
+    clients = [
+        noncustodial_client("acme", wallet_server.url, domains=["acme.example.com"], seps=["sep24", "sep12"])
+    ]
     env = anchor_env(broker.bootstrap, clients=clients, names=names, extra=extra)
     empty = tmp_path / ".env"
     empty.touch()
@@ -218,15 +226,26 @@ async def test_a_dead_letter_and_its_redrive_are_part_of_the_story(
     assert (await eventproc(stage, "timeline", "nobody"))[0] == 1
 
 
-async def test_a_clean_stop_writes_the_rest(stage: Stage, start_worker: StartWorker) -> None:
+async def test_a_clean_stop_writes_the_rest_also_what_was_skipped_as_unchanged(
+    stage: Stage, start_worker: StartWorker
+) -> None:
     stage.env["TIMELINE_FLUSH_SECONDS"] = "600"
+    stage.env["DELIVERY_SKIP_UNCHANGED_CUSTOMERS"] = "true"
     worker = await start_worker(stage.env)
     await stage.broker.publish(stage.names.source, [event("e1", "t1")])
     await stage.wallet.wait_for(1, 30)
     assert (await stage.read("t1")).events == (), "nothing is written before its time"
+    updates = [update("u1", "NEEDS_INFO"), update("u2", "NEEDS_INFO"), update("u3", "ACCEPTED")]
+    await stage.broker.publish(stage.names.source, updates)
+    await stage.wallet.wait_until(lambda: "u3" in stage.wallet.event_ids(), 30)
     code, _ = await worker.terminate()
     assert code == 0
     assert at(await stage.read("t1"), "e1").state is State.DELIVERED
+    assert stage.wallet.event_ids("/sep12") == ["u1", "u3"]
+    customer = await stage.read("c1")
+    at_wallet = [at(customer, f"u{number}", "client.acme.sep12") for number in (1, 2, 3)]
+    assert [one.state for one in at_wallet] == [State.DELIVERED, State.SKIPPED, State.DELIVERED]
+    assert [one.skipped_as for one in at_wallet] == [None, "unchanged", None]
 
 
 async def test_without_the_journal_events_are_delivered_and_no_topic_is_made(

@@ -28,6 +28,7 @@ NAMES = {
     "eventproc_attempts_failed_total",
     "eventproc_dead_letters_total",
     "eventproc_replays_skipped_total",
+    "eventproc_unchanged_skipped_total",
     "eventproc_late_total",
     "eventproc_breaker_openings_total",
     "eventproc_attempt_seconds",

@@ -92,6 +92,9 @@ FAILED = attempt(10, status=503, next_try_at=20)
         ([dead_lettered(11), attempt(13, status=500, next_try_at=NOW + 1, redriven="2026")], State.WAITING),
         ([dead_lettered(11), attempt(13, redriven="2026"), dead_lettered(14)], State.DEAD_LETTERED),
         ([Skipped("t", "e1", source(), 10, W, "stale")], State.SKIPPED),
+        ([Skipped("t", "e1", source(), 10, W, "unchanged")], State.SKIPPED),
+        # Skipped, not committed, and sent by the next worker, which knows nothing of it.
+        ([Skipped("t", "e1", source(), 10, W, "unchanged"), attempt(12)], State.DELIVERED),
         ([Skipped("t", "e1", source(), 10, W, "replay")], State.UNKNOWN),
         ([attempt(10), Skipped("t", "e1", source(), 12, W, "replay")], State.DELIVERED),
         ([FAILED, Skipped("t", "e1", source(), 12, W, "replay"), attempt(21, number=2)], State.DELIVERED),
@@ -103,6 +106,8 @@ def test_how_an_event_stands_is_what_was_noted_last(entries: list[Entry], state:
     one = only(read(routed(), *entries))
     assert one.state is state
     assert list(one.attempts) == [entry for entry in entries if isinstance(entry, Attempt)]
+    last = entries[-1] if entries else None
+    assert one.skipped_as == (last.why if state is State.SKIPPED and isinstance(last, Skipped) else None)
 
 
 def test_a_try_that_is_due_keeps_its_time() -> None:
