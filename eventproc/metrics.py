@@ -45,6 +45,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "eventproc_dead_letters_waiting": "How many dead letters wait for a redrive? The same on every worker.",
     "eventproc_dead_letters_unwritten": "How many dead letters has Kafka not acknowledged?",
     "eventproc_in_flight": "How many requests are under way?",
+    "eventproc_in_flight_limit": "How many may be? Fewer than configured: the receiver serves no more.",
     "eventproc_waiting": "How many events are in this worker's hands, not delivered?",
     "eventproc_breaker_state": "Is the endpoint up? 0 closed, 1 half-open, 2 open.",
     "eventproc_unproven": "Has it accepted no event since its URL, key or certificate changed? 1: so.",
@@ -131,6 +132,7 @@ class EventprocCollector(Collector):
         yield _letters_waiting(engines, sources.letters_waiting())
         yield _gauge("eventproc_dead_letters_unwritten", engines, lambda e: e.dead_letters_unwritten)
         yield _gauge("eventproc_in_flight", engines, lambda e: e.in_flight)
+        yield _gauge("eventproc_in_flight_limit", engines, lambda e: e.in_flight_limit)
         yield _gauge("eventproc_waiting", engines, lambda e: e.waiting)
         yield _gauge("eventproc_breaker_state", engines, lambda e: BREAKER_VALUES[e.breaker.state])
         yield _gauge("eventproc_unproven", engines, lambda e: e.standing is not Standing.PROVEN)

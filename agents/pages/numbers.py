@@ -71,6 +71,7 @@ def describe(engine: Engine, highwater: Highwater, history: History, now: float)
         "paused": engine.is_paused_by_operator,
         "removed": engine.is_removed,
         "in_flight": engine.in_flight,
+        "in_flight_limit": engine.in_flight_limit,
         "waiting": engine.waiting,
         "lag": behind,
         "oldest_waiting_ms": oldest,

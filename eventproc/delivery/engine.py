@@ -262,6 +262,12 @@ class Engine:
         return len(self._workers)
 
     @property
+    def in_flight_limit(self) -> int:
+        """How many requests may be under way at once: no more than the receiver serves, where known."""
+        limit, most = self._sender.limit, self._delivery.max_in_flight
+        return most if limit is None else min(limit, most)
+
+    @property
     def dead_letters_unwritten(self) -> int:
         """Events given up whose dead letter Kafka has not acknowledged: each holds its own lane alone."""
         return self._dead_letters.waiting
@@ -314,7 +320,7 @@ class Engine:
 
     def _may_begin(self) -> bool:
         """Return whether the attempt that a lane was taken for may still begin."""
-        limit = self.breaker.limit(self._delivery.max_in_flight, self._clock.monotonic())
+        limit = self.breaker.limit(self.in_flight_limit, self._clock.monotonic())
         return not self._is_stopped and self._sending < limit
 
     def _take(self, busy: int) -> Lane[Job] | None:
@@ -324,7 +330,7 @@ class Engine:
         if busy and self._memory.free_bytes <= 0:
             return None  # one request at a time: its end asks again
         now, before = self._clock.monotonic(), self.breaker.state
-        if not self._pace.is_open(now) or busy >= self.breaker.limit(self._delivery.max_in_flight, now):
+        if not self._pace.is_open(now) or busy >= self.breaker.limit(self.in_flight_limit, now):
             return None
         is_probe = self.breaker.state is BreakerState.HALF_OPEN
         lane = self._lanes.take_probe(self.breaker.last_probe) if is_probe else self._lanes.take(now)
@@ -503,7 +509,7 @@ class Engine:
         if recovered:
             log.info("breaker.closed", destination=self.destination.id, waiting=self.waiting)
             self._lanes.release_postponed()
-        if recovered or self.breaker.is_ramping:
+        if recovered or self.breaker.is_ramping or self._sender.limit is not None:
             asyncio.get_running_loop().call_soon(self._start)
 
     async def _retry_or_give_up(self, lane: Lane[Job], job: Job, outcome: Rejected | Failed) -> None:

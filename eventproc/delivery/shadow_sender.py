@@ -34,6 +34,9 @@ def _utc_now() -> datetime:
 class ShadowSender:
     """Answers 200 when Kafka has acknowledged the record, so an event is done only then."""
 
+    limit: Final = None
+    """No bound is known of a topic."""
+
     def __init__(
         self, destination: Destination, producer: Producer, topic: str, now: Callable[[], datetime] = _utc_now
     ) -> None:

@@ -44,6 +44,9 @@ class AiohttpSender:
         resolver: finds addresses, the endpoint's or the proxy's; None: one of the sender's own.
     """
 
+    limit: Final = None
+    """No bound is known of a receiver."""
+
     def __init__(
         self, endpoint: Endpoint, delivery: DeliverySettings, resolver: Resolver | None = None
     ) -> None:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias, cast
 
+from eventproc.http.crowding import Answered
 from eventproc.http.deadline import Deadline
 from eventproc.http.keep_alive import KeepAlive
 from eventproc.http.response_reader import ResponseReader
@@ -76,10 +77,11 @@ class Owner:
 
 
 class Connection(asyncio.Protocol):
-    """Made by ``loop.create_connection``; one request at a time."""
+    """Made by ``loop.create_connection``; one request at a time. ``begun_at`` is when dialling began."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, begun_at: float = 0.0) -> None:
         self._loop = loop
+        self._begun_at = begun_at
         self._owner = owner
         self._reader = ResponseReader(owner.excerpt_bytes)
         self._deadline = Deadline(loop, self._expired)
@@ -91,6 +93,9 @@ class Connection(asyncio.Protocol):
         self._closed_by_us = False
         self._requests = 0
         self._idle_since = 0.0
+        self._posted_at = 0.0
+        self.last_answered: Answered | None = None
+        """None until the first answer."""
         self._refusal: Unanswered | None = None  # why no request can be sent
 
     # -- what the pool and the sender call -----------------------------------------------------------
@@ -114,6 +119,7 @@ class Connection(asyncio.Protocol):
             return waiter
         self._waiter = waiter
         self._requests += 1
+        self._posted_at = self._loop.time()
         self._body_is_bounded = False
         self._reader.begin()
         self._deadline.set(deadline)
@@ -124,6 +130,11 @@ class Connection(asyncio.Protocol):
             self._unwritten = memoryview(body)
             self._write_piece()
         return waiter
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when it was being opened, as long as its first request waits; on the loop's clock."""
+        return self._begun_at if self._waiter is not None and self.last_answered is None else None
 
     def can_be_used(self, now: float) -> bool:
         """Whether another request may follow at this time of the loop's clock."""
@@ -221,6 +232,7 @@ class Connection(asyncio.Protocol):
             return
         result: Result
         if reader.status:
+            self.last_answered = Answered(self._posted_at, self._loop.time() - self._posted_at)
             result = Answer(reader.status, reader.headers, reader.excerpt)
         else:
             result = Unanswered(kind, reader.problem, reader.received)

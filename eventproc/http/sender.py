@@ -18,6 +18,7 @@ from eventproc.destinations import Endpoint
 from eventproc.http.addresses import Resolver
 from eventproc.http.aiohttp_sender import AiohttpSender
 from eventproc.http.connection import Answer, Connection, Result, Unanswered
+from eventproc.http.crowding import Crowding
 from eventproc.http.dialer import Dialer
 from eventproc.http.egress import EgressPolicy
 from eventproc.http.masking import Masking
@@ -31,6 +32,10 @@ from settings.delivery import DeliverySettings
 
 class Sender(Protocol):
     """One endpoint to send to."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many requests at once the receiver serves; None: no bound is known."""
 
     async def send(self, headers: dict[str, str], body: bytes) -> Response | NoResponse:
         """POST once. Expected failures come back, they are not raised."""
@@ -79,7 +84,13 @@ class HttpSender:
         self._request_seconds = delivery.request_timeout_seconds
         defaults = {"User-Agent": delivery.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
         self._head = RequestHead(self._url, defaults)
+        self._crowding = Crowding(delivery.max_in_flight)
         self._pool: Pool | None = None
+
+    @property
+    def limit(self) -> int | None:
+        """How many requests at once the receiver serves; None: no bound is known."""
+        return self._crowding.limit
 
     async def send(self, headers: dict[str, str], body: bytes) -> Response | NoResponse:
         """POST once, within ``delivery.request_timeout_seconds`` all in all."""
@@ -144,4 +155,4 @@ class HttpSender:
             tls=ssl_context_of(self._tls) if url.scheme == "https" else None,
             connect_seconds=delivery.connect_timeout_seconds,
         )
-        return Pool(dialer.dial, delivery.response_excerpt_bytes)
+        return Pool(dialer.dial, delivery.response_excerpt_bytes, self._crowding)

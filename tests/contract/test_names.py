@@ -14,6 +14,7 @@ import pytest
 from eventproc.destinations import Endpoint
 from eventproc.http.addresses import Address, NameNotResolvedError
 from eventproc.http.connection import Connection
+from eventproc.http.crowding import Crowding
 from eventproc.http.dialer import Dialer
 from eventproc.http.dns_lookup import DnsLookup, Found, NotAnswered, NotFound
 from eventproc.http.pool import Pool
@@ -184,7 +185,7 @@ async def test_an_address_that_does_not_answer_is_tried_last_from_then_on(first:
         dialer = Dialer(
             "wallet.test", receiver.port, TwoAddresses(("127.0.0.2", LOOPBACK)), policy.allows, None, 30
         )
-        pool = Pool(dialer.dial, 0)
+        pool = Pool(dialer.dial, 0, Crowding(64))
         for _ in range(2):
             connection = await pool.connect(asyncio.get_running_loop().time() + 30)
             assert isinstance(connection, Connection)

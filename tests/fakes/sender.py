@@ -29,6 +29,7 @@ class FakeSender:
     max_in_flight: int = 0
     hold: asyncio.Event | None = None
     closed: bool = False
+    limit: int | None = None
 
     async def send(self, headers: dict[str, str], body: bytes) -> Reply:
         self.sent.append(body)

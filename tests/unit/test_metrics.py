@@ -36,6 +36,7 @@ NAMES = {
     "eventproc_dead_letters_waiting",
     "eventproc_dead_letters_unwritten",
     "eventproc_in_flight",
+    "eventproc_in_flight_limit",
     "eventproc_waiting",
     "eventproc_breaker_state",
     "eventproc_unproven",

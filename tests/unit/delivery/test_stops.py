@@ -76,6 +76,7 @@ class Scene:
     sent: list[str] = field(default_factory=list)
     after_stop: list[str] = field(default_factory=list)
     answer: str = "ok"
+    limit: int | None = None
     is_paused: bool = False
     is_drained: bool = False
     accepted: int = 0
