@@ -1,4 +1,8 @@
-"""Secrets: ``SECRET_X``, or ``SECRET_X_FILE`` with the path of a file, from the environment or .env alone."""
+"""Secrets: ``SECRET_X``, or ``SECRET_X_FILE`` with the path of a file, from the environment or .env alone.
+
+The file of a secret that is to follow another (``SECRET_X_NEXT_FILE``) may be empty or missing, so that an
+operator can set the variable long before there is such a secret.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,17 @@ def read_secret(key: Key, sources: tuple[Variables, ...], report: Report) -> Giv
 
 def _read_file(key: Key, in_file: Given, report: Report) -> Given | None:
     name = f"{key.variable}_FILE"
-    text = read_text(Path(in_file.value.strip()), name, in_file.origin, report)
+    path = Path(in_file.value.strip())
+    is_prepared = key.name.endswith("_next")  # wired before there is a secret to come
+    if is_prepared and not path.exists():
+        report.files.append(path.absolute())  # looked at again: it is written when the change is planned
+        return None
+    text = read_text(path, name, in_file.origin, report)
     if text is None:
         return None
     secret = text.rstrip("\r\n")  # editors and `kubectl create secret` from a file end it with a newline
+    if not secret and is_prepared:
+        return None
     if not secret:
         report.error(name, in_file.origin, f"{in_file.value} is empty", "a file with the secret in it")
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -45,13 +45,12 @@ def check(context: CliContext, *, strict: bool) -> None:
 def show(context: CliContext, *, as_json: bool) -> None:
     """Show every key, its value and where it came from. Secrets are masked."""
     settings = context.load()
-    entries = list(overview(settings))
+    entries, accounts = list(overview(settings)), _accounts(settings)
     if as_json:
-        click.echo(
-            json.dumps({entry.key: _as_object(entry) for entry in entries}, indent=2, ensure_ascii=False)
-        )
+        shown = {entry.key: _as_object(entry, accounts) for entry in entries}
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        for line in _as_lines(entries):
+        for line in _as_lines(entries, accounts):
             click.echo(line)
     mention_warnings(settings)
 
@@ -91,12 +90,7 @@ def _say_who_signs(settings: Settings) -> None:
     sep10 = settings.sep10
     if sep10.signing_seed is None or sep10.signing_seed_next is None or sep10.signing_seed_next_at is None:
         return
-    from eventproc.auth.stellar_signature import StellarSignature  # noqa: PLC0415 - only for a planned change
-
-    present, following = (
-        StellarSignature(seed.get_secret_value(), "").account
-        for seed in (sep10.signing_seed, sep10.signing_seed_next)
-    )
+    present, following = _accounts(settings).values()
     moment = sep10.signing_seed_next_at.isoformat()
     click.echo(f"{present} signs until {moment}, {following} from then on.")
 
@@ -129,17 +123,33 @@ def _check_tracing(settings: Settings) -> None:
         fail(problem, ExitCode.USAGE)
 
 
-def _as_object(entry: Entry) -> dict[str, object]:
+def _accounts(settings: Settings) -> dict[str, str]:
+    """The account of each signing seed that there is, as the seeds are masked."""
+    seeds = {
+        "sep10.signing_seed": settings.sep10.signing_seed,
+        "sep10.signing_seed_next": settings.sep10.signing_seed_next,
+    }
+    if not any(seeds.values()):
+        return {}
+    from eventproc.auth.signing_account import account_of  # noqa: PLC0415 - only for who signs
+
+    return {key: account for key, seed in seeds.items() if (account := account_of(seed)) is not None}
+
+
+def _as_object(entry: Entry, accounts: Mapping[str, str]) -> dict[str, object]:
     described: dict[str, object] = {"value": entry.value, "origin": entry.origin}
+    if entry.key in accounts:
+        described["account"] = accounts[entry.key]
     if entry.no_effect is not None:
         described["note"] = f"accepted, no effect: {entry.no_effect}"
     return described
 
 
-def _as_lines(entries: list[Entry]) -> list[str]:
+def _as_lines(entries: list[Entry], accounts: Mapping[str, str]) -> list[str]:
     width = max(len(entry.key) for entry in entries)
     return [
         f"{entry.key:<{width}}  {_as_text(entry)}  [{entry.origin}]"
+        + (f"  account {accounts[entry.key]}" if entry.key in accounts else "")
         + (f"  accepted, no effect: {entry.no_effect}" if entry.no_effect is not None else "")
         for entry in entries
     ]

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from mode import Service
 
+from eventproc.auth.signing_account import signing_account
 from eventproc.errors import ConfigurationError, EventprocError
 from eventproc.http.sender import Sender
 from eventproc.reload_plan import Configuration, ReloadPlan, certificate_files, plan_reload
@@ -146,6 +148,7 @@ class Reloader(Service):
             added=list(plan.added),
             changed=len(plan.changed),
             removed=list(plan.removed),
+            signing_account=signing_account(new.settings.sep10, datetime.now(timezone.utc)),
             warnings=[str(warning) for warning in new.settings.warnings],
         )
 

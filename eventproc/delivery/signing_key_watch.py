@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from mode import Service
 
-from eventproc.auth.stellar_signature import StellarSignature
+from eventproc.auth.signing_account import account_of
 from eventproc.times import iso
 from settings import Settings
 
@@ -40,7 +40,7 @@ class SigningKeyWatch(Service):
         self._settings = settings
         self._ask_anchor = ask_anchor
         self._wall = wall
-        self._plan: tuple[datetime, str] | None = None
+        self._plan: tuple[datetime, str | None] | None = None
         self._is_checked = self._is_over = False
         super().__init__(**kwargs)
 
@@ -57,13 +57,13 @@ class SigningKeyWatch(Service):
         if at is None or following is None or present is None:
             self._plan = None
             return
-        account = _account(following.get_secret_value())
+        account = account_of(following)
         left = at.timestamp() - self._wall()
         if self._plan != (at, account):
             self._plan = at, account
             self._is_checked = self._is_over = False
             if left > 0:
-                now = _account(present.get_secret_value())
+                now = account_of(present)
                 log.info("signing_key.change_planned", at=_iso(at), present=now, following=account)
         if left <= 0 and not self._is_over:
             self._is_over = self._is_checked = True
@@ -76,10 +76,6 @@ class SigningKeyWatch(Service):
     async def _check(self, at: datetime) -> None:
         for problem in await self._ask_anchor(self._settings(), at):
             log.warning("signing_key.not_published", at=_iso(at), problem=problem)
-
-
-def _account(seed: str) -> str:
-    return StellarSignature(seed, "").account
 
 
 def _iso(moment: datetime) -> str:

@@ -57,6 +57,17 @@ def test_check_says_when_the_signing_key_changes_and_to_which() -> None:
     assert change in said.splitlines()
 
 
+def test_show_names_the_account_of_a_seed_and_not_the_seed() -> None:
+    env = {"SECRET_SEP10_SIGNING_SEED": TEST_SEED}
+    shown = run("config", "show", env=env).stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("sep10.signing_seed ")]
+    assert line.endswith(f"account {TEST_PUBLIC_KEY}")
+    assert TEST_SEED not in shown
+    described = json.loads(run("config", "show", "--json", env=env).stdout)
+    assert described["sep10.signing_seed"]["account"] == TEST_PUBLIC_KEY
+    assert "account" not in described["sep10.signing_seed_next"]
+
+
 @pytest.mark.parametrize(
     ("changes", "because"),
     [
@@ -161,6 +172,7 @@ def test_show_has_every_key_and_each_client_with_origins_and_masks_secrets() -> 
     assert shown["sep10.signing_seed"] == {
         "value": "********",
         "origin": "environment SECRET_SEP10_SIGNING_SEED",
+        "account": Keypair.from_secret(SEED).public_key,
     }
     assert shown["web.admin_token"] == {"value": None, "origin": "not set"}
     assert shown["events.enabled"] == {"value": False, "origin": "default"}

@@ -115,6 +115,32 @@ def test_a_secret_file_that_gives_none_is_a_problem(
     assert str(path) in problem.wrong
 
 
+@pytest.mark.parametrize("content", [None, "", "\n"])
+@pytest.mark.parametrize(
+    "key", [key for key in SECRETS if key.name.endswith("_next")], ids=lambda key: key.variable
+)
+def test_the_file_of_a_secret_to_come_may_be_there_before_it(
+    loading: Loading, tmp_path: Path, key: Key, content: str | None
+) -> None:
+    path = tmp_path / "next"
+    if content is not None:
+        path.write_text(content)
+    env = {"SECRET_SEP10_SIGNING_SEED": SEED, f"{key.variable}_FILE": str(path)}
+
+    settings = loading.load(env=env)
+    assert secret_of(settings, key) is None
+    assert settings.warnings == ()
+    assert path in settings.files, "a reload looks at it"
+    path.write_text(f"{VALUES[key.variable]}\n")
+    assert secret_of(loading.load(env={**env, **BESIDE[key.variable]}), key) == VALUES[key.variable]
+
+
+def test_a_planned_change_without_its_seed_is_a_problem(loading: Loading, tmp_path: Path) -> None:
+    beside = BESIDE["SECRET_SEP10_SIGNING_SEED_NEXT"]
+    env = {"SECRET_SEP10_SIGNING_SEED": SEED, "SECRET_SEP10_SIGNING_SEED_NEXT_FILE": str(tmp_path / "none")}
+    assert loading.problem(env={**env, **beside}).key.upper().endswith("SIGNING_SEED_NEXT")
+
+
 def test_a_secret_beside_its_file_is_a_problem(loading: Loading) -> None:
     env = {"SECRET_WEB_ADMIN_TOKEN": "hunter2-hunter2-", "SECRET_WEB_ADMIN_TOKEN_FILE": "/run/secret"}
 
