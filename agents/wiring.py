@@ -222,6 +222,7 @@ def _faust_app(settings: Settings, destination_topics: frozenset[str], limits: R
 
     class ConfiguredWorker(Worker):
         shutdown_seconds = delivery.worker_shutdown_timeout_seconds
+        log_format = settings.logging.format
 
         async def preflight(self) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.parts.reloader.ask)

@@ -64,7 +64,7 @@ def load_settings(
     clients = read_clients(given, path, placeholders, report)
     settings = _build(given, clients, written.emptied(), report)
     if report.errors:
-        raise SettingsError(report.errors, report.files, report.all_warnings)
+        raise SettingsError(report.errors, report.files, report.all_warnings, settings.logging.format)
     origins = {name: value.origin for name, value in given.items()} | {"clients": clients.origin}
     origins |= derived_origins(settings)
     known = {"origins": origins, "warnings": report.all_warnings, "files": tuple(report.files)}

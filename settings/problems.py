@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 _SEED = re.compile(r"\bS[A-Z2-7]{55}\b", re.IGNORECASE)
 _USERINFO = re.compile(r"^(['\"]?\w*://)?.*@", re.DOTALL)
@@ -42,15 +43,21 @@ class Problem:
 class SettingsError(Exception):
     """The configuration cannot be used; ``problems`` has everything that must change.
 
-    ``files`` are those that were looked into; ``warnings`` are what would have been warned of.
+    ``files`` are those that were looked into; ``warnings`` are what would have been warned of; ``log_format``
+    is ``logging.format``, for the report of this error.
     """
 
     def __init__(
-        self, problems: Sequence[Problem], files: Iterable[Path] = (), warnings: Sequence[Problem] = ()
+        self,
+        problems: Sequence[Problem],
+        files: Iterable[Path] = (),
+        warnings: Sequence[Problem] = (),
+        log_format: Literal["human", "json"] = "human",
     ) -> None:
         self.problems = list(problems)
         self.files = tuple(files)
         self.warnings = tuple(warnings)
+        self.log_format = log_format
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from eventproc.cli.context import CliContext
-from settings import Settings
+from eventproc.cli.context import CliContext, ExitCode
+from settings import Settings, SettingsError, load_settings
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -18,7 +18,13 @@ from settings import Settings
 @click.pass_obj
 def worker(context: CliContext, faust_arguments: tuple[str, ...]) -> None:
     """Start a worker. Arguments pass on to `faust worker`, like -l debug."""
-    settings = context.load()  # its warnings are printed by the worker itself
+    try:
+        settings = load_settings(context.config_path, context.environment)  # the worker prints its warnings
+    except SettingsError as error:
+        from eventproc.startup_report import report_refused  # noqa: PLC0415 - `eventproc --help` stays quick
+
+        report_refused(error, ExitCode.USAGE)
+        raise click.exceptions.Exit(int(ExitCode.USAGE)) from None
     environment = worker_environment(context)
     context.execute(sys.executable, worker_command(settings, faust_arguments), environment)
 

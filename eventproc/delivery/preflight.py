@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import sys
 from typing import Final, NoReturn
 
 from typing_extensions import assert_never
 
 from eventproc.delivery.kafka_access import LetIn, Refused, Unreachable, ask_for_access
 from eventproc.delivery.topics import TopicError, TopicPlan, declare_topics
+from eventproc.startup_report import report_not_started, report_waiting
 from settings import Settings
 
 EXIT_FAILED: Final = 1
@@ -32,10 +32,12 @@ async def preflight(settings: Settings, plans: list[TopicPlan], web_host: str, w
             ``consumer.connect_attempts_seconds``, 1 when it will not make a topic. The reason was printed.
     """
     if not settings.events.enabled:
-        _stop(EXIT_CONFIGURATION, "events.enabled is false: there is nothing to do. Set EVENTS_ENABLED=true.")
+        nothing_to_do = "events.enabled is false: there is nothing to do. Set EVENTS_ENABLED=true."
+        _stop(settings, EXIT_CONFIGURATION, nothing_to_do)
     problem = _port_problem(web_host, web_port)
     if problem is not None:
         _stop(
+            settings,
             EXIT_CONFIGURATION,
             f"web port {web_port}: {problem}. Choose another by WEB_PORT or `faust worker --web-port`.",
         )
@@ -43,7 +45,7 @@ async def preflight(settings: Settings, plans: list[TopicPlan], web_host: str, w
     try:
         await declare_topics(settings, plans)
     except TopicError as error:
-        _stop(EXIT_FAILED, str(error))
+        _stop(settings, EXIT_FAILED, str(error))
 
 
 async def _wait_for_kafka(settings: Settings) -> None:
@@ -57,19 +59,20 @@ async def _wait_for_kafka(settings: Settings) -> None:
             case LetIn():
                 return
             case Refused(problem):
-                _stop(EXIT_CONFIGURATION, f"Kafka does not let us in: {problem}.")
+                _stop(settings, EXIT_CONFIGURATION, f"Kafka does not let us in: {problem}.")
             case Unreachable(problem):
                 pass
             case other:
                 assert_never(other)
         if loop.time() + RETRY_SECONDS > deadline:
             _stop(
+                settings,
                 EXIT_BROKER,
                 f"no Kafka broker answered at {servers} within {bound:g} s ({problem}). "
                 "Check events.queue.kafka.bootstrap_server.",
             )
         if not told:
-            sys.stderr.write(f"eventproc: waiting up to {bound:g} s for Kafka at {servers}: {problem}\n")
+            report_waiting(settings.logging.format, servers, bound, problem)
             told = True
         await asyncio.sleep(RETRY_SECONDS)
 
@@ -85,6 +88,6 @@ def _port_problem(host: str, port: int) -> str | None:
     return None
 
 
-def _stop(code: int, message: str) -> NoReturn:
-    sys.stderr.write(f"eventproc: {message}\n")
+def _stop(settings: Settings, code: int, message: str) -> NoReturn:
+    report_not_started(settings.logging.format, message, code)
     raise SystemExit(code)

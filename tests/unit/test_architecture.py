@@ -98,6 +98,7 @@ def test_only_the_modules_named_for_it_touch_the_insides_of_faust_and_aiokafka()
     assert touching == {
         "eventproc/delivery/aiokafka_internals.py",
         "eventproc/delivery/assignor.py",
+        "eventproc/delivery/faust_command.py",
         "eventproc/delivery/faust_internals.py",
         "eventproc/delivery/faust_worker.py",
         "eventproc/delivery/faust_subscription.py",
