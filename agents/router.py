@@ -248,7 +248,7 @@ class Router(Service):
             "dead_letter.written",
             destination=destination,
             event_id=job.origin.event_id,
-            lane=letter.lane,
+            transaction=letter.lane,
             reason=letter.reason.value,
             detail=detail,
         )
@@ -355,7 +355,7 @@ class Router(Service):
             "dead_letter.written",
             destination=destination,
             event_id=event.id,
-            lane=letter.lane,
+            transaction=letter.lane,
             reason=letter.reason.value,
             detail=detail,
         )

@@ -136,6 +136,7 @@ def _errors(engine: Engine) -> list[dict[str, Any]]:
         {
             "at": iso(from_ms(int(error.at * 1000))),
             "event_id": error.event_id,
+            "transaction": error.transaction,
             "status": error.status,
             "detail": error.detail,
             "response": error.excerpt.decode("utf-8", "replace"),

@@ -38,7 +38,7 @@ from eventproc.delivery.journal import NO_JOURNAL, Journal, Timing, Tracer
 from eventproc.delivery.partitions import AssignedPartitions, Partition
 from eventproc.delivery.read_positions import Step
 from eventproc.delivery.request import Body, build_body, sign
-from eventproc.delivery.stats import DestinationStats
+from eventproc.delivery.stats import DeliveryError, DestinationStats
 from eventproc.delivery.tried import Tried
 from eventproc.destinations import Destination
 from eventproc.http.sender import Sender
@@ -361,7 +361,7 @@ class Engine:
         try:
             await self._attempt(lane)
         except Exception:
-            log.exception("attempt.crashed", destination=self.destination.id, event_id=job.origin.event_id)
+            log.exception("attempt.crashed", destination=self.destination.id, **_names(lane, job))
             if lane.items and lane.items[0] is job and lane.postponed_until is None:
                 self._set_aside(lane, self._policy.max_seconds)
 
@@ -455,7 +455,7 @@ class Engine:
             self._give_up(lane, job, from_outcome(self.destination.id, lane.key, job.attempts, outcome))
         elif isinstance(outcome, Rejected):
             self.stats.rejected += 1
-            self._note_error(job, f"HTTP {outcome.status}", outcome.status, outcome.excerpt)
+            self._note_error(lane, job, f"HTTP {outcome.status}", outcome.status, outcome.excerpt)
             self._on_rejected(lane, job, outcome, now)
             await self._retry_or_give_up(lane, job, outcome)
         elif isinstance(outcome, Failed):
@@ -478,7 +478,7 @@ class Engine:
 
     def _on_failed(self, lane: Lane[Job], job: Job, outcome: Failed, now: float) -> None:
         self.stats.failed[outcome.kind] += 1
-        self._note_error(job, outcome.detail, outcome.status, outcome.excerpt)
+        self._note_error(lane, job, outcome.detail, outcome.status, outcome.excerpt)
         if job.first_failed_at is None:
             job.first_failed_at = now
         if self._evidence.others_pass(lane.key, job.first_failed_at, now):
@@ -496,6 +496,7 @@ class Engine:
             log.warning(
                 "breaker.opened",
                 destination=self.destination.id,
+                **_names(lane, lane.items[0]),
                 reason=reason,
                 status=outcome.status,
                 detail=outcome.detail,
@@ -539,8 +540,7 @@ class Engine:
         log.warning(
             "dead_letter.written",
             destination=self.destination.id,
-            event_id=job.origin.event_id,
-            lane=lane.key,
+            **_names(lane, job),
             reason=letter.reason.value,
             attempts=letter.attempts,
             status=letter.status,
@@ -553,8 +553,9 @@ class Engine:
         self._partitions.done(job.record.partition, job.record.offset)
         self._backlog.remove(job.value_bytes)
 
-    def _note_error(self, job: Job, detail: str, status: int | None, excerpt: bytes) -> None:
-        self.stats.error(self._clock.wall(), job.origin.event_id, status, detail, excerpt)
+    def _note_error(self, lane: Lane[Job], job: Job, detail: str, status: int | None, excerpt: bytes) -> None:
+        at, event_id = self._clock.wall(), job.origin.event_id
+        self.stats.error(DeliveryError(at, event_id, lane.key, status, detail, excerpt))
 
     # -- timer -------------------------------------------------------------------------------------
 
@@ -581,3 +582,8 @@ class Engine:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _names(lane: Lane[Job], job: Job) -> dict[str, str]:
+    """Return what a log line calls an event and its transaction, which `eventproc timeline` takes."""
+    return {"event_id": job.origin.event_id, "transaction": lane.key}

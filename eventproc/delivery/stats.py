@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from eventproc.outcomes import FailureKind
@@ -20,6 +20,7 @@ class DeliveryError:
 
     at: float
     event_id: str
+    transaction: str
     status: int | None
     detail: str
     excerpt: bytes
@@ -68,6 +69,6 @@ class DestinationStats:
         self.deliveries += 1
         self.delivery_latency.observe(max(0.0, seconds_since_publish))
 
-    def error(self, at: float, event_id: str, status: int | None, detail: str, excerpt: bytes) -> None:
+    def error(self, error: DeliveryError) -> None:
         """Remember a failed attempt for the page."""
-        self.last_errors.append(DeliveryError(at, event_id, status, detail, excerpt[:512]))
+        self.last_errors.append(replace(error, excerpt=error.excerpt[:512]))

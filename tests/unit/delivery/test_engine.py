@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from eventproc.auth import ApiKeyAuth
 from eventproc.breaker import BreakerState
@@ -592,3 +593,22 @@ async def test_a_paused_destination_stays_paused_over_a_change() -> None:
     world.engine.resume()
     await settle()
     assert new.sent == [b"e0"]
+
+
+async def test_what_is_logged_of_an_event_names_it_and_its_transaction() -> None:
+    with capture_logs() as logs:
+        down, picky, faulty = World(), World(delivery(retry_poison_attempts="1")), World()
+        down.sender.script = lambda _body, _n: REFUSED
+        picky.sender.script = lambda _body, _n: status(422)
+        faulty.sender.script = lambda _body, n: status(200 // (n - n))
+        for world in (down, picky, faulty):
+            for offset in range(6):
+                world.accept(offset, f"t{offset}")
+            await settle()
+    named = {log["event"]: (log["event_id"], log["transaction"]) for log in reversed(logs)}
+    assert set(named) >= {"breaker.opened", "dead_letter.written", "attempt.crashed"}
+    assert all(
+        event.removeprefix("e") == transaction.removeprefix("t") for event, transaction in named.values()
+    )
+    (error, *_) = down.engine.stats.last_errors
+    assert (error.event_id, error.transaction) == ("e0", "t0")

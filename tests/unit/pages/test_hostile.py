@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from eventproc.delivery.engine import Engine
+from eventproc.delivery.stats import DeliveryError
 from eventproc.pauses import Pause
 from eventproc.redrive import TopicRecord
 from tests.unit.pages.site import Site, a_site, check_html
@@ -43,7 +44,9 @@ async def look(site: Site, path: str) -> str:
 
 def spoil(engine: Engine, text: str) -> None:
     for _ in range(20):
-        engine.stats.error(1_795_500_000.0, text, 500, text, text.encode("utf-8", "surrogatepass"))
+        engine.stats.error(
+            DeliveryError(1_795_500_000.0, text, text, 500, text, text.encode("utf-8", "surrogatepass"))
+        )
 
 
 @each

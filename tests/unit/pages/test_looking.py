@@ -123,8 +123,10 @@ async def test_one_destination_tells_what_became_of_its_events() -> None:
         assert facts["rates"]["1_min"]["delivered_per_second"] > 0
         (error,) = facts["last_errors"]
         assert (error["status"], error["event_id"], error["response"]) == (503, "e1", "body of 503")
+        assert error["transaction"] == "t1"
         text = await site.html(f"/destinations/{ACME}")
         assert "body of 503" in text
+        assert 'href="/transactions/t1"' in text
         assert "<svg" in text
         assert "secret" not in text
 
