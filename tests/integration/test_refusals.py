@@ -91,9 +91,13 @@ async def test_a_deleted_control_topic_is_made_again_and_obeyed(
 ) -> None:
     env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names)
     worker = await start_worker(env)
-    await eventproc(
-        tmp_path, env, "destinations", "pause", "callback-api", "--by", "ann", "--reason", "r", "--yes"
-    )
+    pause = ("destinations", "pause", "callback-api", "--by", "ann", "--reason", "r", "--yes")
+    control = names.topic("control")
+    await configure_topic(apache_kafka.bootstrap, control, max_message_bytes=100)
+    refused = await eventproc(tmp_path, env, *pause, code=3)
+    assert f"Topic {control} does not accept the record: MessageSizeTooLarge" in refused.stderr
+    await configure_topic(apache_kafka.bootstrap, control, cleanup_policy="compact")
+    await eventproc(tmp_path, env, *pause)
 
     async def is_paused(value: int) -> bool:
         return f'eventproc_paused{{destination="callback-api"}} {value}.0' in await metrics(worker)
@@ -101,9 +105,7 @@ async def test_a_deleted_control_topic_is_made_again_and_obeyed(
     await wait_until(lambda: is_paused(1), SOON_SECONDS, "the pause")
     await delete_topics(apache_kafka.bootstrap, names.topic("control"), names.topic("attempts"))
     await wait_until(lambda: is_paused(0), SOON_SECONDS, "the topic says nothing of a pause any more")
-    await eventproc(
-        tmp_path, env, "destinations", "pause", "callback-api", "--by", "ann", "--reason", "r", "--yes"
-    )
+    await eventproc(tmp_path, env, *pause)
     await wait_until(lambda: is_paused(1), SOON_SECONDS, "the pause in the new topic")
 
     async def are_there() -> bool:
