@@ -140,6 +140,18 @@ async def test_what_can_only_be_seen_when_it_is_put_together_is_refused_too(worl
     assert "PEM or SSH key" in logs[-1]["problems"][0]
 
 
+async def test_clients_whose_topics_kafka_takes_for_one_are_refused_by_name(world: World) -> None:
+    one = world.reloader()
+    world.clients("pay.co", "pay_co")
+    with structlog.testing.capture_logs() as logs:
+        await one.reload()
+    assert names(logs) == ["reload.refused"]
+    told = "\n".join(logs[0]["problems"])
+    assert "pay.co" in told
+    assert "pay_co" in told
+    assert (world.applied, one.generation, one.is_failed) == ([], 1, True)
+
+
 async def test_certificates_are_read_before_they_count(world: World, tmp_path: Path) -> None:
     authority = Authority.make(tmp_path)
     world.write("ca.pem", authority.path.read_text("utf-8"))
