@@ -119,7 +119,8 @@ def _functions(source: str) -> list[tuple[int, int, str]]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 name = f"{prefix}{child.name}"
-                found.append((child.lineno, child.end_lineno or child.lineno, name))
+                first = min(line.lineno for line in (child, *child.decorator_list))
+                found.append((first, child.end_lineno or child.lineno, name))
                 visit(child, f"{name}.")
             else:
                 visit(child, prefix)

@@ -29,10 +29,7 @@ def test_each_survivor_names_a_line_of_its_module(name: str) -> None:
 
 
 def test_a_trial_imports_the_mutated_text_in_place_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        sys, "meta_path", [MutantFinder("eventproc.backoff", "mutated = True"), *sys.meta_path]
-    )
-    monkeypatch.delitem(sys.modules, "eventproc.backoff", raising=False)
-    monkeypatch.setattr("eventproc.backoff", None, raising=False)
-    assert vars(importlib.import_module("eventproc.backoff"))["mutated"] is True
-    monkeypatch.delitem(sys.modules, "eventproc.backoff")
+    finder = MutantFinder("eventproc.mutated", "number = 2")
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    assert vars(importlib.import_module("eventproc.mutated"))["number"] == 2
+    monkeypatch.delitem(sys.modules, "eventproc.mutated")

@@ -204,6 +204,13 @@ def test_the_last_twenty_lanes_count() -> None:
     assert not evidence.others_pass(A, since=1.0, now=3.0)  # 15 of 20
 
 
+def test_the_oldest_of_the_last_twenty_lanes_counts() -> None:
+    evidence = Evidence()
+    for number in range(20):
+        evidence.record(LaneKey(f"lane{number}"), 2.0, succeeded=number < 16)
+    assert evidence.others_pass(A, since=1.0, now=3.0)
+
+
 def test_a_lane_that_goes_on_is_among_the_last() -> None:
     evidence = Evidence()
     evidence.record(B, 2.0, succeeded=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from eventproc.records import Source
 from eventproc.watermark import (
+    LATEST_MS,
     MAX_METADATA_BYTES,
     MetadataError,
     PartitionProgress,
@@ -199,6 +201,27 @@ def test_what_expired_is_counted_without_what_was_done() -> None:
 
 def test_what_expired_before_anything_was_read_is_counted_from_where_reading_was() -> None:
     assert PartitionProgress().expire(2, 10) == (8, 2)
+
+
+def test_a_record_that_is_read_twice_is_worked_on_once() -> None:
+    progress = PartitionProgress(0)
+    assert [progress.offer(offset, None) for offset in (0, 1, 0, 1, 2)] == [True, True, False, False, True]
+    progress.done(0)
+    assert not progress.offer(0, None)
+
+
+def test_metadata_that_earlier_releases_committed_is_read() -> None:
+    """An upgrade restarts the workers, and what they had done must stay done."""
+    text = "AUTP6AesAgMAAcUBAfis0ZEBA/CiBIDQlf+8MQ=="
+    marks = {SourceKey(0x12345678, 3): SourceMark(70_000, 1_700_000_000_000)}
+    assert encode_metadata(1000, 1300, [1000, 1002, 1200], marks) == text
+    read = decode_metadata(text)
+    assert (read.base, read.next, read.open, read.marks) == (1000, 1300, [1000, 1002, 1200], marks)
+
+
+def test_the_limits_are_the_brokers_default_and_the_year_2100() -> None:
+    assert MAX_METADATA_BYTES == 4096  # offset.metadata.max.bytes
+    assert datetime(2100, 1, 1, tzinfo=timezone.utc).timestamp() * 1000 == LATEST_MS
 
 
 @pytest.mark.parametrize(
