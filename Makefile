@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format chaos fuzz mutants bench soak lock lint-deploy sbom audit clean
+.PHONY: install demo test lint format chaos receivers fuzz mutants bench soak lock lint-deploy sbom audit clean
 
 install: $(STAMP)
 
@@ -36,6 +36,10 @@ format: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python -m pytest tests/chaos -m chaos --chaos-long -s $(ARGS)
 
+# Real servers, configured as their users do: those of the test run, and those that need packages of npm, PyPI or Go.
+receivers: $(STAMP)
+	$(BIN)/python -m pytest tests/receivers --receivers-all --timeout 600 -s $(ARGS)
+
 # Every reader of what others write, for a while; see tests/fuzz. Without atheris, which has no wheel for some machines,
 # hypothesis alone.
 fuzz: $(STAMP)
@@ -62,7 +66,8 @@ soak: $(STAMP)
 
 # Resolves for every Python from 3.10 and every platform; needs uv, which `pip install uv` brings. The second file is
 # what the image holds, in the same versions; setuptools only builds it. The third is what `make lint-deploy` needs,
-# the fourth what `make sbom` and `make audit` do, the fifth what `make mutants` needs beside the first.
+# the fourth what `make sbom` and `make audit` do, the fifth what `make mutants` needs beside the first, the sixth
+# what the receivers in Python do.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links
 lock:
@@ -73,6 +78,7 @@ lock:
 	$(COMPILE) --output-file deploy/lint.lock deploy/lint.in
 	$(COMPILE) --output-file supply-chain/tools.lock supply-chain/tools.in
 	$(COMPILE) --constraint requirements.lock --output-file tests/mutants/tools.lock tests/mutants/tools.in
+	$(COMPILE) --output-file tests/receivers/requirements.lock tests/receivers/requirements.in
 
 # Dockerfile, alert rules, systemd unit, chart and manifests, each by the tool for it; installs those tools in .cache.
 lint-deploy:

@@ -35,6 +35,7 @@ _workers_of_test = pytest.StashKey[list[WorkerProcess]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--receivers-all", action="store_true", help="also the receivers that need packages")
     parser.addoption("--chaos-long", action="store_true", help="run the chaos tests at full length")
 
 

@@ -53,6 +53,10 @@ FOREIGN_NAMES = {
     "SECRET_",
     "ANCHOR_SIGNING_KEY",
     "CALLBACK_HOST",
+    "HTTP_SIGNATURE",
+    "DATA_UPLOAD_MAX_MEMORY_SIZE",
+    "MAX_CONTENT_LENGTH",
+    "SERVER_NAME",
     "SPKI_PREFIX",
     "UTF_8",
     # OpenTelemetry's own.
