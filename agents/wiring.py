@@ -33,11 +33,12 @@ from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.faust_credentials import credentials
 from eventproc.delivery.faust_internals import BatchSchema, Transport
 from eventproc.delivery.faust_subscription import AgentTopics, App
+from eventproc.delivery.faust_web import WebServer
 from eventproc.delivery.faust_worker import Worker
 from eventproc.delivery.garbage import settle
 from eventproc.delivery.giving_up import LaneHolds
 from eventproc.delivery.held_bytes import HeldBytes
-from eventproc.delivery.held_lanes import HeldLanes, UnsharedHolds
+from eventproc.delivery.held_lanes import UnsharedHolds, held_lanes
 from eventproc.delivery.history import History
 from eventproc.delivery.journal import NO_JOURNAL, Journal, Tracer
 from eventproc.delivery.journal_writer import JournalWriter
@@ -167,13 +168,14 @@ def create_app(settings: Settings) -> EventprocApp:
     ordered_topics = frozenset(destination.topic for destination in destinations.values())
     limits = RecordLimits(settings.topics.max_message_bytes)
     app = _faust_app(settings, ordered_topics, limits)
+    app.web = WebServer(app)
     app.transport = _transport(app, ledger, tap, memory, settings)
 
     producer = RecordProducer(settings, ordered_topics, limits)
     troubles = TopicTroubles(producer.problem_of)
     dead_letters = DeadLetterWriter(producer, limits, settings.topics, troubles)
     directory = CustomerDirectory(settings, settings.topics.customers, lambda: app.parts.settings)
-    held = _held_lanes(settings)
+    held = held_lanes(settings)
     writer = JournalWriter(settings, producer) if settings.timeline.enabled else None
     journal: Journal = writer or NO_JOURNAL
     tracing = _tracing(settings, journal)
@@ -284,12 +286,6 @@ def _transport(
         fetch_max_wait_ms=settings.consumer.fetch_max_wait_milliseconds,
         isolation_level=settings.consumer.isolation_level,
     )
-
-
-def _held_lanes(settings: Settings) -> HeldLanes | None:
-    """Only who holds transactions needs to follow the dead-letter topic."""
-    holds = settings.delivery.on_dead_letter == "hold_transaction"
-    return HeldLanes(settings, settings.topics.dead_letter) if holds else None
 
 
 def _router_topics(settings: Settings, destinations: dict[DestinationId, Destination]) -> RouterTopics:

@@ -46,6 +46,8 @@ OPEN_PATHS: Final = ("/health/", "/static/")
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
 _KEPT: Final = ("Allow", "Retry-After", "WWW-Authenticate")
+FORM_SECONDS: Final = 10.0
+"""A form that does not arrive keeps its connection for so long."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -68,7 +70,8 @@ class Guard:
             assert task is not None  # noqa: S101 - aiohttp's, or that of its connection
             self._running.add(task)
             try:
-                return await self._answer(request, handler)
+                with self._app.web.connections.answering(request.protocol):
+                    return await self._answer(request, handler)
             finally:
                 self._running.discard(task)
 
@@ -176,7 +179,9 @@ def _misdirected(request: web.Request) -> web.Response:
 async def _form(request: web.Request) -> Mapping[str, Any]:
     """Its fields; aiohttp keeps them for the page."""
     try:
-        return await request.post()
+        return await asyncio.wait_for(request.post(), FORM_SECONDS)
+    except asyncio.TimeoutError:
+        raise web.HTTPRequestTimeout(text="The form did not arrive in time.") from None
     except (ValueError, LookupError):
         raise web.HTTPBadRequest(text="The form is not in UTF-8.") from None
 

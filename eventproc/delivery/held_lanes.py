@@ -93,6 +93,13 @@ class HeldLanes(Service):
                 listener()
 
 
+def held_lanes(settings: Settings) -> HeldLanes | None:
+    """Return the lanes that are held, for who holds transactions; no one else needs to follow the topic."""
+    if settings.delivery.on_dead_letter != "hold_transaction":
+        return None
+    return HeldLanes(settings, settings.topics.dead_letter)
+
+
 def _lost(error: Exception) -> None:
     log.warning("held_lanes.reader_restarts", problem=repr(error))
 

@@ -100,6 +100,7 @@ def test_only_the_modules_named_for_it_touch_the_insides_of_faust_and_aiokafka()
         "eventproc/delivery/assignor.py",
         "eventproc/delivery/faust_command.py",
         "eventproc/delivery/faust_internals.py",
+        "eventproc/delivery/faust_web.py",
         "eventproc/delivery/faust_worker.py",
         "eventproc/delivery/faust_subscription.py",
         "eventproc/delivery/fetch_plan.py",
