@@ -109,13 +109,13 @@ def _as_sample(sample: dict[str, Any]) -> Sample:
 def _sep_of_client(sample: dict[str, Any], transaction: dict[str, Any]) -> str | None:
     """The SEP under which the wallet must hear of it.
 
-    The Anchor Platform sends everything to every client; here a client gets what names it. And the Anchor
-    Platform fails to build some bodies, which do arrive here.
+    Up to 4.3 the Anchor Platform sends everything to every client; here a client gets what names it, at the
+    top level or in the transaction. And the Anchor Platform fails to build some bodies, which do arrive here.
     """
-    names_client = (
-        transaction.get("client_name") == CLIENT_NAME or transaction.get("client_domain") in CLIENT_DOMAINS
-    )
-    if not names_client:
+    event = json.loads(sample["record"]["value"])
+    names = {event.get("clientName"), transaction.get("client_name")}
+    domains = {event.get("clientDomain"), transaction.get("client_domain")}
+    if CLIENT_NAME not in names and not domains & set(CLIENT_DOMAINS):
         return None
     if sample.get("anchor_platform_failed"):
         return f"sep{transaction['sep']}"

@@ -235,7 +235,7 @@ async def test_many_endpoints_are_looked_at_side_by_side(
 async def test_offline_asks_nobody(tmp_path: Path, wallet_server: Receiver) -> None:
     code, checks = await looked_at(wallet_env(wallet_server, AWAY), "--offline")
     assert code == 0
-    assert set(checks) == {("configuration", "destinations")}
+    assert set(checks) == {("configuration", "destinations"), ("kafka", "codecs")}
     assert wallet_server.count == 0
     env = wallet_env(
         wallet_server,
