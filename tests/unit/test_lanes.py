@@ -57,6 +57,29 @@ def test_a_new_lane_may_have_to_wait_for_its_time_and_others_not_for_it() -> Non
         assert lanes.finish(due) == wanted
 
 
+def test_a_postponed_lane_that_a_probe_took_is_due_at_no_time() -> None:
+    lanes: Lanes[int] = Lanes()
+    for number, until in enumerate((5, 10, 20)):
+        lanes.add(LaneKey(f"lane{number}"), number, until)
+    assert lanes.next_due() == 5
+    probe = lanes.take_probe(None)
+    assert probe is not None
+    assert probe.items[0] == 0
+    assert lanes.next_due() == 10
+
+
+def test_all_lanes_run_when_none_is_ready_and_none_is_postponed() -> None:
+    lanes: Lanes[int] = Lanes()
+    lanes.add(LaneKey("a"), 1)
+    seen = [lanes.is_all_running]
+    lane = lanes.take(0)
+    assert lane is not None
+    seen.append(lanes.is_all_running)
+    lanes.postpone(lane, until=10)
+    seen.append(lanes.is_all_running)
+    assert seen == [False, True, False]
+
+
 def test_probes_take_different_lanes_in_turn() -> None:
     lanes: Lanes[int] = Lanes()
     for name in ("a", "b"):

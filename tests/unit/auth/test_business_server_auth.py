@@ -84,6 +84,17 @@ def test_jwt_is_made_anew_when_the_clock_was_set_back() -> None:
     assert claims(authenticator.headers(b"{}", NOW - 3_600))["iat"] == int(NOW - 3_600)
 
 
+def test_jwt_is_made_again_when_the_clock_was_set_back_by_less_than_a_second() -> None:
+    proof = jwt_auth()
+    proof.headers(b"", NOW)
+    assert claims(proof.headers(b"", NOW - 0.5))["iat"] == int(NOW - 0.5)
+
+
+def test_jwt_of_an_hour_expires_after_an_hour() -> None:
+    made = claims(jwt_auth(expiration_ms=3_600_000).headers(b"", NOW))
+    assert made["exp"] - made["iat"] == 3600
+
+
 def test_jwt_goes_into_the_configured_header() -> None:
     assert list(JwtAuth(GUIDE_SECRET, 5_000, "X-Token").headers(b"", NOW)) == ["X-Token"]
 

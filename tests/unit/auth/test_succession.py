@@ -23,6 +23,14 @@ def test_the_time_decides_at_each_attempt() -> None:
     assert proof.headers(b"", AT - 1) == {"K": "old"}, "a clock that is set back"
 
 
+def test_the_key_that_is_named_is_the_one_in_use() -> None:
+    old, new = ApiKeyAuth("old", "K"), ApiKeyAuth("new", "K")
+    proof = Succession(old, new, AT)
+    assert old.fingerprint(AT) != new.fingerprint(AT)
+    assert proof.fingerprint(AT - 0.001) == old.fingerprint(AT)
+    assert proof.fingerprint(AT) == new.fingerprint(AT)
+
+
 def test_wallets_get_the_signature_of_the_key_whose_time_it_is() -> None:
     following = Keypair.random()
     client = noncustodial_client("w", "https://w.example", domains=["w.example"], seps=["sep24"])
