@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -43,9 +44,18 @@ def skip_command(
     @click.command("skip", cls=WritingCommand, epilog=EPILOG)
     @click.argument("place", metavar="TOPIC/PARTITION")
     @click.option("--dry-run", is_flag=True, help="Show the batch, and change nothing.")
+    @click.option(
+        "--to",
+        "next_offset",
+        type=click.IntRange(min=1),
+        metavar="OFFSET",
+        help="Go on at this offset; by default at the first one behind the batch that can be read.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="One JSON object with what was done.")
     @click.pass_obj
-    def skip(context: CliContext, *, place: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    def skip(
+        context: CliContext, *, place: str, dry_run: bool, next_offset: int | None, yes: bool, as_json: bool
+    ) -> None:
         """Step over the batch at which a partition stands still, because it cannot be read.
 
         Its events are not delivered by this. The invalid topic gets its position, size, SHA-256 and bytes. No
@@ -57,6 +67,14 @@ def skip_command(
         obstacle = run(skipper.find(topic, number))
         if obstacle is None:
             fail(f"Everything in {printable(place)} that is not done yet can be read.", ExitCode.CHECK_FAILED)
+        if next_offset is not None:
+            if not obstacle.batch.offset < next_offset <= obstacle.end:
+                raise click.BadParameter(
+                    f"{next_offset} is not behind {obstacle.batch.offset}, where reading stops, and at most "
+                    f"{obstacle.end}, where the partition ends",
+                    param_hint="--to",
+                )
+            obstacle = dataclasses.replace(obstacle, next_offset=next_offset)
         facts = _facts(place, obstacle)
         if not as_json:
             click.echo(
@@ -93,7 +111,7 @@ def _facts(place: str, obstacle: Any) -> dict[str, Any]:
     return {
         "partition": place,
         "offset": batch.offset,
-        "next_offset": batch.next_offset,
+        "next_offset": obstacle.next_offset,
         "bytes": len(batch.raw),
         "sha256": hashlib.sha256(batch.raw).hexdigest(),
         "problem": batch.problem,

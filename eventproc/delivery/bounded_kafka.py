@@ -15,11 +15,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
 
+from eventproc.delivery.fetch_refusals import poll, read_anything
 from eventproc.delivery.kafka_access import Refused, ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.kafka_tls import KeyStoreError
 from eventproc.delivery.producer import RecordProducer
-from eventproc.delivery.record_batches import poll, read_any_batch
 from eventproc.delivery.topics import TopicError
 from eventproc.errors import BrokerRefusedError, BrokerUnavailableError
 from eventproc.group_progress import Remaining, remaining
@@ -73,7 +73,7 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
 @contextlib.asynccontextmanager
 async def consumer_client(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
     """A connected consumer of no topic and no group; ``options`` are aiokafka's."""
-    read_any_batch()
+    read_anything()
     consumer = AIOKafkaConsumer(
         **connection_options(settings),
         enable_auto_commit=False,

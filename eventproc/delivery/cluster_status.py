@@ -27,7 +27,7 @@ from eventproc.delivery.bounded_kafka import (
     within,
 )
 from eventproc.delivery.control import read_paused
-from eventproc.delivery.record_batches import poll
+from eventproc.delivery.fetch_refusals import poll
 from eventproc.group_progress import ClusterStatus, DestinationStatus, Member
 from eventproc.identifiers import DestinationId
 from eventproc.letter_count import LetterCount

@@ -71,11 +71,11 @@ from eventproc.delivery.backlog import PartitionTap
 from eventproc.delivery.faust_subscription import Conductor
 from eventproc.delivery.fetch_pace import fetch_pace
 from eventproc.delivery.fetch_plan import in_sessions
+from eventproc.delivery.fetch_refusals import read_anything
 from eventproc.delivery.fetch_room import FetchRoom
 from eventproc.delivery.ledger import Ledger
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.read_positions import ReadPositions, Step, find_jumps
-from eventproc.delivery.record_batches import read_any_batch
 from eventproc.delivery.stopped_partitions import StoppedPartitions
 from eventproc.logs import TELL_AGAIN_SECONDS
 from eventproc.watermark import CommitPoint
@@ -101,7 +101,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._steps: dict[TopicPartition, Step] = {}
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
-        read_any_batch()
+        read_anything()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = transport.fetch_max_wait_ms  # noqa: SLF001 - Faust has no setting
         consumer._isolation_level = transport.isolation_level  # noqa: SLF001 - Faust's is for its own transactions
@@ -201,6 +201,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Any:
         self.consumer.stopped.look(consumer)
+        await self.consumer.stopped.look_for_silence(consumer, self.consumer.tap.paused)
         try:
             records = await self._fetch_flowing(consumer, active_partitions, timeout, max_records)
         except NoOffsetForPartitionError:  # aiokafka has asked before _seek_to_committed has sought

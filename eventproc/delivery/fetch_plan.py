@@ -92,7 +92,7 @@ class FetchPlan:
         for partition in reversed(records):
             if not unseen:
                 break
-            if getattr(records[partition], "unreadable", None) is not None:
+            if getattr(records[partition], "is_held", False):
                 continue  # stays there, see record_batches.py
             if (node := leaders.get(partition)) in unseen:
                 unseen.remove(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,6 +21,7 @@ from eventproc.delivery.bounded_kafka import (
     whole_spans,
     within,
 )
+from eventproc.delivery.fetch_refusals import first_readable, is_readable
 from eventproc.delivery.offset_importer import OffsetImporter
 from eventproc.delivery.record_batches import UnreadableBatch, unreadable_batches
 from eventproc.delivery.topic_limits import read_topic_limits
@@ -40,6 +41,8 @@ class Obstacle:
 
     partition: TopicPartition
     batch: UnreadableBatch
+    next_offset: int
+    end: int
     undone: int
     metadata: str
 
@@ -71,11 +74,13 @@ class OffsetSkipper:
                 begin, end = (await whole_spans(consumer, [partition]))[partition]
                 offset, metadata = committed.get(partition, (None, ""))
                 batch = await _first_unreadable(consumer, partition, begin if offset is None else offset, end)
-        if batch is None:
-            return None
+                if batch is None:
+                    return None
+                next_offset = batch.next_offset
+                if next_offset is None:
+                    next_offset = await first_readable(consumer, partition, batch.offset, end)
         undone = remaining(begin, batch.offset, offset, metadata).count
-        batch = replace(batch, next_offset=min(batch.next_offset, end))
-        return Obstacle(partition, batch, undone, metadata)
+        return Obstacle(partition, batch, min(next_offset, end), end, undone, metadata)
 
     async def skip(self, obstacle: Obstacle) -> None:
         """Write the batch to the invalid topic, then move the group's offset behind it.
@@ -89,13 +94,13 @@ class OffsetSkipper:
         copy = invalid_copy(
             None,
             batch.raw,
-            [("next-offset", b"%d" % batch.next_offset)],
+            [("next-offset", b"%d" % obstacle.next_offset)],
             source=Source(partition.topic, partition.partition, batch.offset, 0),
             reason=REASON,
-            detail=f"up to offset {batch.next_offset - 1}, {len(batch.raw)} bytes: {batch.problem}",
+            detail=f"up to offset {obstacle.next_offset - 1}, {len(batch.raw)} bytes: {batch.problem}",
             limit=limits.of(topics.invalid),
         )
-        offsets = {partition: OffsetAndMetadata(batch.next_offset, _behind(obstacle))}
+        offsets = {partition: OffsetAndMetadata(obstacle.next_offset, _behind(obstacle))}
         with as_unavailable(self._settings):
             async with producer_client(self._settings) as producer:
                 written = producer.send_and_wait(topics.invalid, copy.key, copy.value, copy.headers)
@@ -120,7 +125,10 @@ async def _first_unreadable(
         try:
             await within(ANSWER_SECONDS, one_step())
         except asyncio.TimeoutError:
-            return None  # an open transaction: what is behind it cannot be read yet
+            offset = await consumer.position(partition)
+            if await is_readable(consumer, partition, offset):
+                return None  # Kafka is slow
+            return UnreadableBatch(offset, None, "the broker returns no records for this offset", b"")
         if (batch := unreadable_batches(consumer).get(partition)) is not None:
             return batch
     return None
@@ -134,5 +142,5 @@ def _behind(obstacle: Obstacle) -> str:
             marks = decode_metadata(obstacle.metadata).marks
         except MetadataError:
             return ""
-    next_offset = obstacle.batch.next_offset
+    next_offset = obstacle.next_offset
     return encode_metadata(next_offset, next_offset, [], marks) if marks else ""

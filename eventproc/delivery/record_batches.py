@@ -26,7 +26,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.codec import has_gzip, has_lz4, has_snappy, has_zstd
 from aiokafka.consumer import fetcher
@@ -34,8 +33,6 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.structs import TopicPartition
-
-log = structlog.stdlib.get_logger("eventproc.delivery")
 
 CODECS: Final = {"gzip": has_gzip, "snappy": has_snappy, "lz4": has_lz4, "zstd": has_zstd}
 
@@ -51,10 +48,13 @@ _LAST_DELTA_AT: Final = 23
 
 @dataclass(frozen=True, slots=True)
 class UnreadableBatch:
-    """A batch that stops its partition at ``offset``; behind it, reading goes on at ``next_offset``."""
+    """What stops its partition at ``offset``; behind it, reading goes on at ``next_offset``.
+
+    A broker that refuses an offset gives no bytes, and no next offset: see ``fetch_refusals.py``.
+    """
 
     offset: int
-    next_offset: int
+    next_offset: int | None
     problem: str
     raw: bytes
 
@@ -87,25 +87,6 @@ def fetch_again(consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
     """Ask for an unreadable batch once more: another replica may have it undamaged."""
     if consumer._fetcher._records.pop(partition, None) is not None:
         consumer._fetcher._notify(consumer._fetcher._wait_consume_future)
-
-
-async def poll(
-    consumer: AIOKafkaConsumer, *partitions: TopicPartition, **options: Any
-) -> dict[TopicPartition, list[Any]]:
-    """Call ``getmany`` for a reader that must not stop: step over what cannot be read, and log it."""
-    found: dict[TopicPartition, list[Any]] = await consumer.getmany(*partitions, **options)
-    for partition, batch in unreadable_batches(consumer).items():
-        log.error(
-            "batch.skipped",
-            topic=partition.topic,
-            partition=partition.partition,
-            offset=batch.offset,
-            next_offset=batch.next_offset,
-            bytes=len(batch.raw),
-            problem=batch.problem,
-        )
-        consumer.seek(partition, min(batch.next_offset, consumer.highwater(partition) or batch.next_offset))
-    return found
 
 
 class RawBatches:
@@ -168,6 +149,11 @@ class Records(fetcher.PartitionRecords):
     unreadable: UnreadableBatch | None = None
     _records: RawBatches
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this stays among the fetched records, so that nothing more is fetched of the partition."""
+        return self.unreadable is not None
+
     def __next__(self) -> Any:
         try:
             return super().__next__()
@@ -177,16 +163,17 @@ class Records(fetcher.PartitionRecords):
             if _is_of_a_name(error):
                 # The records that came before in the batch are below ``next_fetch_offset``, and left out.
                 self._records.again_with_any_names()
-            elif (batch := self._unreadable(error)).next_offset > batch.offset:
-                self.unreadable = batch
+            elif (next_offset := self._behind()) > self.next_fetch_offset:
+                problem = f"{type(error).__name__}: {error}"
+                self.unreadable = UnreadableBatch(
+                    self.next_fetch_offset, next_offset, problem, self._records.raw
+                )
                 raise StopIteration from error
         self._records_iterator = self._unpack_records()
         return next(self)
 
-    def _unreadable(self, error: Exception) -> UnreadableBatch:
-        offset, raw = self.next_fetch_offset, self._records.raw
-        next_offset = _next_offset(offset, raw, self._records.following)
-        return UnreadableBatch(offset, next_offset, f"{type(error).__name__}: {error}", raw)
+    def _behind(self) -> int:
+        return _next_offset(self.next_fetch_offset, self._records.raw, self._records.following)
 
 
 class FetchedRecords(fetcher.FetchResult):
@@ -199,18 +186,23 @@ class FetchedRecords(fetcher.FetchResult):
         """The batch at which the partition stands still."""
         return None if self._partition_records is None else self._partition_records.unreadable
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this stays where it is, and has nothing to be taken."""
+        return self._partition_records is not None and self._partition_records.is_held
+
     def calculate_backoff(self) -> float:
         """How long the other partitions of the broker wait for this to be taken."""
-        return 0.0 if self.unreadable is not None else float(super().calculate_backoff())
+        return 0.0 if self.is_held else float(super().calculate_backoff())
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         """The records before such a batch."""
         records = self._partition_records
-        if self.unreadable is not None:
+        if self.is_held:
             self.check_assignment(self._topic_partition)  # lets go of it after a seek
             return []
         found: list[Any] = super().getall(max_records)
-        if records is not None and records.unreadable is not None:
+        if records is not None and records.is_held:
             self._partition_records = records
         return found
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from eventproc.delivery.fetch_refusals import silent_partitions, stop_at_silence
 from eventproc.delivery.partitions import Partition
 from eventproc.delivery.record_batches import UnreadableBatch, fetch_again, next_to_read, unreadable_batches
 
@@ -19,12 +20,20 @@ RETRY_SECONDS: Final = 30.0
 """A batch is fetched again this often: another replica may lead by then, and have it undamaged."""
 
 
+LOOK_SECONDS: Final = 1.0
+SILENT_SECONDS: Final = 10.0
+"""Far above what a fetch waits, and what other partitions of the broker may come first."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoppedPartition:
-    """Where a partition stands still, and where reading could go on; ``since`` in seconds since the epoch."""
+    """Where a partition stands still, and where reading could go on; ``since`` in seconds since the epoch.
+
+    ``next_offset`` is None where the broker refuses to read: ``offsets skip`` finds out.
+    """
 
     offset: int
-    next_offset: int
+    next_offset: int | None
     batch_bytes: int
     problem: str
     since: float
@@ -40,6 +49,8 @@ class StoppedPartitions:
         self._clock = clock
         self._retry_at: dict[Partition, float] = {}
         self._current: Mapping[Partition, StoppedPartition] = {}
+        self._silent: dict[TopicPartition, tuple[int, float]] = {}
+        self._next_look = 0.0
 
     @property
     def current(self) -> Mapping[Partition, StoppedPartition]:
@@ -74,6 +85,22 @@ class StoppedPartitions:
                 fetch_again(consumer, partition)
         self._current = current
 
+    async def look_for_silence(self, consumer: AIOKafkaConsumer, paused: Collection[Partition]) -> None:
+        """Stop the partitions of which the broker gives nothing below their end, and no error either."""
+        now = self._clock()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        silent = {}
+        for partition, offset in silent_partitions(consumer, paused).items():
+            before, since = self._silent.get(partition, (offset, now))
+            silent[partition] = (offset, since if before == offset else now)
+        self._silent = silent
+        for partition, (offset, since) in list(silent.items()):
+            if now - since >= SILENT_SECONDS:
+                del silent[partition]
+                await stop_at_silence(consumer, partition, offset)
+
     def _stop(self, partition: TopicPartition, batch: UnreadableBatch) -> StoppedPartition:
         self._retry_at[partition] = self._clock() + RETRY_SECONDS
         log.error(
@@ -84,7 +111,8 @@ class StoppedPartitions:
             next_offset=batch.next_offset,
             bytes=len(batch.raw),
             problem=batch.problem,
-            hint=f"eventproc offsets skip {partition.topic}/{partition.partition} steps over the batch",
+            hint=f"eventproc offsets skip {partition.topic}/{partition.partition} steps over the batch; see "
+            "EventprocPartitionStopped in docs/operations.md first",
         )
         return StoppedPartition(batch.offset, batch.next_offset, len(batch.raw), batch.problem, self._wall())
 

@@ -23,7 +23,7 @@ from eventproc.delivery.bounded_kafka import (
     consumer_client,
     within,
 )
-from eventproc.delivery.record_batches import poll
+from eventproc.delivery.fetch_refusals import poll
 from eventproc.journal_entries import DROPPED, Entry, JournalRecordError, decode, partition_of
 from eventproc.timeline import Reading, Timeline, fold, iso_time
 from settings import Settings

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from mode import Service
 
-from eventproc.delivery.record_batches import poll
+from eventproc.delivery.fetch_refusals import poll
 from eventproc.delivery.topic_reader import has_reached
 
 POLL_MS: Final = 100

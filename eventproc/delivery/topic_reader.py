@@ -6,8 +6,8 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from eventproc.delivery.fetch_refusals import read_anything
 from eventproc.delivery.kafka_clients import connection_options
-from eventproc.delivery.record_batches import read_any_batch
 from settings import Settings
 
 METADATA_MS: Final = 5_000
@@ -16,7 +16,7 @@ METADATA_MS: Final = 5_000
 
 def topic_reader(settings: Settings, topic: str) -> AIOKafkaConsumer:
     """A consumer of all partitions of ``topic``; not started."""
-    read_any_batch()
+    read_anything()
     return AIOKafkaConsumer(
         topic,
         **connection_options(settings),

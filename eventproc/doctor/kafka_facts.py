@@ -25,6 +25,7 @@ from eventproc.delivery.bounded_kafka import (
     whole_spans,
     within,
 )
+from eventproc.delivery.fetch_refusals import is_readable
 from eventproc.delivery.kafka_access import Access, LetIn, Unreachable, ask_for_access
 from eventproc.delivery.kafka_clients import connection_options
 from eventproc.delivery.left_behind import find_left_behind
@@ -275,7 +276,15 @@ async def _stopped(
             await consumer.getmany(*left, timeout_ms=POLL_MS)
             left -= unreadable_batches(consumer).keys()
             left -= {one for one in left if next_to_read(consumer, one) != starts[one]}
-        return unreadable_batches(consumer)
+        stopped = dict(unreadable_batches(consumer))
+        for one in sorted(left - stopped.keys()):
+            if time.monotonic() > deadline + timeout_seconds:
+                break
+            with contextlib.suppress(KafkaError):
+                if not await is_readable(consumer, one, starts[one]):
+                    what = "the broker returns no records for this offset"
+                    stopped[one] = UnreadableBatch(starts[one], None, what, b"")
+        return stopped
 
 
 async def _producer_problem(settings: Settings, timeout_seconds: float) -> str | None:

@@ -104,6 +104,7 @@ def test_only_the_modules_named_for_it_touch_the_insides_of_faust_and_aiokafka()
         "eventproc/delivery/faust_worker.py",
         "eventproc/delivery/faust_subscription.py",
         "eventproc/delivery/fetch_plan.py",
+        "eventproc/delivery/fetch_refusals.py",
         "eventproc/delivery/fetch_sessions.py",
         "eventproc/delivery/producer_internals.py",
         "eventproc/delivery/record_batches.py",

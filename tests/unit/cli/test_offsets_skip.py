@@ -17,7 +17,6 @@ from tests.unit.cli.test_deadletter import ENV
 @dataclass
 class FakeBatch:
     offset: int = 5
-    next_offset: int = 8
     raw: bytes = b"torn"
     problem: str = "its checksum is wrong"
 
@@ -25,6 +24,8 @@ class FakeBatch:
 @dataclass
 class FakeObstacle:
     undone: int = 0
+    next_offset: int = 8
+    end: int = 20
     batch: FakeBatch = field(default_factory=FakeBatch)
 
 
@@ -111,3 +112,13 @@ def test_a_place_that_is_none_is_a_wrong_call(place: str) -> None:
 
     assert run(skipper, place, "--yes").exit_code == 2
     assert skipper.asked == []
+
+
+@pytest.mark.parametrize(("offset", "is_taken"), [(5, False), (6, True), (20, True), (21, False)])
+def test_reading_goes_on_where_the_operator_says_if_that_is_behind_the_batch(
+    offset: int, is_taken: bool
+) -> None:
+    skipper = FakeSkipper(FakeObstacle())
+    done = run(skipper, "t/0", "--yes", "--to", str(offset))
+    assert done.exit_code == (0 if is_taken else 2)
+    assert [one.next_offset for one in skipper.skipped] == ([offset] if is_taken else [])

@@ -150,7 +150,9 @@ def test_no_bytes_raise_and_reading_can_always_go_on(noise: bytes, at: int) -> N
     batch[at : at + len(noise)] = noise
     found = fetched(bytes(batch))
     offsets(found)
-    assert found.unreadable is None or found.unreadable.next_offset > found.unreadable.offset
+    if (stopped := found.unreadable) is not None:
+        assert stopped.next_offset is not None
+        assert stopped.next_offset > stopped.offset
 
 
 def test_aiokafka_still_looks_these_up_where_they_are_replaced() -> None:
