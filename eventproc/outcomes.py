@@ -35,11 +35,16 @@ class FailureKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back: status, ``Retry-After`` as sent, and the first bytes of the body."""
+    """What came back: status, ``Retry-After`` and ``Date`` as sent, and the first bytes of the body.
+
+    ``location`` is where a redirect leads, without its query.
+    """
 
     status: int
     retry_after: str | None
     excerpt: bytes
+    date: str | None = None
+    location: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +93,25 @@ Outcome: TypeAlias = Delivered | Rejected | Failed | Unbuildable
 
 
 def judge(result: Response | NoResponse, now: float) -> Delivered | Rejected | Failed:
-    """Turn what the sender saw into an outcome; ``now`` in seconds since the epoch reads a date."""
+    """Turn what the sender saw into an outcome.
+
+    Args:
+        result: what the sender saw.
+        now: seconds since the epoch; what a date in ``Retry-After`` is measured against when the response has
+            no ``Date``. With one, a clock that is wrong, ours or theirs, changes no wait.
+    """
     if isinstance(result, NoResponse):
         return Failed(result.kind, None, None, b"", result.detail)
     status = result.status
     if 200 <= status < 300:
         return Delivered(status)
-    wait = retry_after_seconds(result.retry_after, now)
+    sent_at = None if result.date is None else _http_date(result.date)
+    wait = retry_after_seconds(result.retry_after, now if sent_at is None else sent_at.timestamp())
     if status in REJECTING_STATUSES:
         return Rejected(status, wait, result.excerpt)
     kind = FailureKind.REDIRECT if 300 <= status < 400 else FailureKind.STATUS
-    return Failed(kind, status, wait, result.excerpt, f"HTTP {status}")
+    where = "" if result.location is None or kind is not FailureKind.REDIRECT else f" to {result.location}"
+    return Failed(kind, status, wait, result.excerpt, f"HTTP {status}{where}")
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:
@@ -108,10 +121,17 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
     text = value.strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
+    date = _http_date(text)
+    if date is None:
+        return None
+    return max(0.0, (date - datetime.fromtimestamp(now, timezone.utc)).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except (ValueError, IndexError, OverflowError):
+        date = date if date.tzinfo is not None else date.replace(tzinfo=timezone.utc)
+        date.timestamp()
+    except (ValueError, IndexError, OverflowError, TypeError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=timezone.utc)
-    return max(0.0, (date - datetime.fromtimestamp(now, timezone.utc)).total_seconds())
+    return date

@@ -139,6 +139,7 @@ def _errors(engine: Engine) -> list[dict[str, Any]]:
             "transaction": error.transaction,
             "status": error.status,
             "detail": error.detail,
+            "count": error.count,
             "response": error.excerpt.decode("utf-8", "replace"),
         }
         for error in reversed(engine.stats.last_errors)

@@ -58,6 +58,7 @@ from eventproc.outcomes import (
 )
 from eventproc.pace import Pace
 from eventproc.records import read_origin
+from eventproc.rejection_hints import detail_of, hint_of
 from eventproc.unchanged import DeliveredContents, UnchangedFilter
 from eventproc.watermark import CommitPoint
 from settings.delivery import DeliverySettings
@@ -455,7 +456,8 @@ class Engine:
             self._give_up(lane, job, from_outcome(self.destination.id, lane.key, job.attempts, outcome))
         elif isinstance(outcome, Rejected):
             self.stats.rejected += 1
-            self._note_error(lane, job, f"HTTP {outcome.status}", outcome.status, outcome.excerpt)
+            detail = detail_of(outcome.status, outcome.excerpt)
+            self._note_error(lane, job, detail, outcome.status, outcome.excerpt)
             self._on_rejected(lane, job, outcome, now)
             await self._retry_or_give_up(lane, job, outcome)
         elif isinstance(outcome, Failed):
@@ -470,11 +472,13 @@ class Engine:
             job.failures_of_its_own += 1
             return
         self._evidence.record(lane.key, now, succeeded=False)
-        detail = f"HTTP {outcome.status}"
+        detail = detail_of(outcome.status, outcome.excerpt)
         failed = Failed(
             FailureKind.STATUS, outcome.status, outcome.retry_after_seconds, outcome.excerpt, detail
         )
-        self._endpoint_failed(lane, failed, now, reason="rejected", hint=UNPROVEN_HINT)
+        self._endpoint_failed(
+            lane, failed, now, reason="rejected", hint=hint_of(outcome.excerpt) or UNPROVEN_HINT
+        )
 
     def _on_failed(self, lane: Lane[Job], job: Job, outcome: Failed, now: float) -> None:
         self.stats.failed[outcome.kind] += 1

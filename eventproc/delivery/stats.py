@@ -16,7 +16,10 @@ LATENCY_BUCKETS_SECONDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DeliveryError:
-    """One failed attempt, for the page; ``at`` in seconds since the epoch."""
+    """A failed attempt, for the page; ``at`` in seconds since the epoch.
+
+    ``count`` attempts failed with the same status, detail and excerpt; this is the last one.
+    """
 
     at: float
     event_id: str
@@ -24,6 +27,7 @@ class DeliveryError:
     status: int | None
     detail: str
     excerpt: bytes
+    count: int = 1
 
 
 @dataclass(slots=True)
@@ -70,5 +74,11 @@ class DestinationStats:
         self.delivery_latency.observe(max(0.0, seconds_since_publish))
 
     def error(self, error: DeliveryError) -> None:
-        """Remember a failed attempt for the page."""
-        self.last_errors.append(replace(error, excerpt=error.excerpt[:512]))
+        """Remember a failed attempt for the page; identical ones are one entry with a count."""
+        error = replace(error, excerpt=error.excerpt[:512])
+        for known in self.last_errors:
+            if (known.status, known.detail, known.excerpt) == (error.status, error.detail, error.excerpt):
+                self.last_errors.remove(known)
+                error = replace(error, count=error.count + known.count)
+                break
+        self.last_errors.append(error)

@@ -28,7 +28,7 @@ from eventproc.http.aiohttp_connector import Proxy, guarded_connector
 from eventproc.http.egress import EgressPolicy
 
 # The very context that events are sent with: another could find what does not hold for them.
-from eventproc.http.tls import ssl_context_of
+from eventproc.http.tls import CUT_OFF_HINT, ssl_context_of
 from eventproc.outcomes import Delivered, Rejected
 from settings.delivery import DeliverySettings
 
@@ -264,8 +264,7 @@ class _Walk:
             self.checks.append(describe_certificate(self._id, error, shown, self._url.host or ""))
             raise _Stop from error
         except (OSError, asyncio.TimeoutError) as error:
-            way_out = "is this port TLS at all? Does the receiver want a certificate of ours?"
-            raise self._stop("TLS", _said(error), way_out) from error
+            raise self._stop("TLS", _said(error), CUT_OFF_HINT) from error
         shaken = writer.get_extra_info("ssl_object")
         certificate, version = shaken.getpeercert(binary_form=True), shaken.version()
         await _close(writer)

@@ -23,7 +23,7 @@ from eventproc.http.egress import EgressPolicy, ForbiddenAddressError
 from eventproc.http.masking import Masking
 from eventproc.http.resolver import CachingResolver, open_resolver
 from eventproc.http.response_reader import RESPONSE_BYTES
-from eventproc.http.tls import ssl_context_of
+from eventproc.http.tls import CUT_OFF_HINT, ssl_context_of
 from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings.delivery import DeliverySettings
 
@@ -88,9 +88,16 @@ class AiohttpSender:
             excerpt = await self._read(response, deadline)
         finally:
             response.release() if response.content.at_eof() else response.close()
-        if response.status >= 300:
-            excerpt = self._masking.excerpt(excerpt, headers)
-        return Response(response.status, response.headers.get("Retry-After"), excerpt)
+        if response.status < 300:
+            return Response(response.status, None, excerpt)
+        location = response.headers.get("Location")
+        return Response(
+            response.status,
+            response.headers.get("Retry-After"),
+            self._masking.excerpt(excerpt, headers),
+            response.headers.get("Date"),
+            None if location is None else self._masking.location(location, headers),
+        )
 
     async def close(self) -> None:
         """Close the connections; a later send opens new ones."""
@@ -155,7 +162,13 @@ class AiohttpSender:
             return NoResponse(FailureKind.TIMEOUT, "no answer in time")
         detail = self._masking.detail(f"{type(error).__name__}: {error}", b"", headers)
         if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)) or isinstance(cause, ssl.SSLError):
-            return NoResponse(FailureKind.TLS, detail)
+            is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+            hint = "" if is_certificate else f" ({CUT_OFF_HINT})"
+            return NoResponse(FailureKind.TLS, detail + hint)
+        if self._url.scheme == "https" and isinstance(
+            getattr(error, "os_error", None), (ConnectionResetError, ConnectionAbortedError)
+        ):  # TCP stood, so it is the handshake that was cut off
+            return NoResponse(FailureKind.TLS, f"{detail} ({CUT_OFF_HINT})")
         if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
             return NoResponse(FailureKind.CONNECT, detail)
         return NoResponse(FailureKind.PROTOCOL, detail)

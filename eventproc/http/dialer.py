@@ -20,6 +20,7 @@ from aiohappyeyeballs import start_connection
 from eventproc.http.addresses import Address, NameNotResolvedError, Resolver
 from eventproc.http.connection import Connection, Unanswered
 from eventproc.http.egress import ForbiddenAddressError
+from eventproc.http.tls import CUT_OFF_HINT
 from eventproc.outcomes import FailureKind
 
 NEXT_ADDRESS_SECONDS: Final = 0.25
@@ -131,7 +132,9 @@ class Dialer:
             connected.close()
             if self.tls is None:
                 return Unanswered(FailureKind.CONNECT, f"cannot connect to {self._place}: {error}")
-            return Unanswered(FailureKind.TLS, f"no TLS with {self._place}: {type(error).__name__}: {error}")
+            why = f"no TLS with {self._place}: {type(error).__name__}: {error}"
+            hint = "" if isinstance(error, ssl.SSLCertVerificationError) else f" ({CUT_OFF_HINT})"
+            return Unanswered(FailureKind.TLS, why + hint)
         except BaseException:
             connected.close()
             raise

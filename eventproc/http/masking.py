@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from yarl import URL
 
@@ -27,6 +28,15 @@ class Masking:
     def excerpt(self, text: bytes, headers: Mapping[str, str]) -> bytes:
         """A response's first bytes without the secrets of its request."""
         return scrub(text, {**headers, **self._in_query})
+
+    def location(self, url: str, headers: Mapping[str, str]) -> str:
+        """Where a redirect leads, without user, query and fragment, in which tokens stand."""
+        try:
+            parts = urlsplit(url)
+            shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        except ValueError:
+            shown = "a URL that cannot be read"
+        return self.detail(shown, b"", headers)
 
     def detail(self, problem: str, received: bytes, headers: Mapping[str, str]) -> str:
         """Why there is no response, with the first bytes that came in its place."""

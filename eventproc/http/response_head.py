@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-KEPT_HEADERS: Final = frozenset({b"retry-after", b"keep-alive"})
+KEPT_HEADERS: Final = frozenset({b"retry-after", b"keep-alive", b"date", b"location"})
 """Headers of a response that are looked at, in lower case."""
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/\d{1,3}(?:\.\d{1,3})?[ \t]+([1-9]\d\d)(?:[ \t].*)?", re.IGNORECASE)

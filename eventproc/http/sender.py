@@ -138,11 +138,16 @@ class HttpSender:
 
     def _response(self, answer: Answer, headers: dict[str, str]) -> Response:
         status, found, excerpt = answer
-        retry_after = found.get(b"retry-after")
+        if status < 300:
+            return Response(status, None, excerpt)
+        kept = {name.decode("latin-1"): value.decode("latin-1") for name, value in found.items()}
+        location = kept.get("location")
         return Response(
             status,
-            None if retry_after is None else retry_after.decode("latin-1"),
-            excerpt if status < 300 else self._masking.excerpt(excerpt, headers),
+            kept.get("retry-after"),
+            self._masking.excerpt(excerpt, headers),
+            kept.get("date"),
+            None if location is None else self._masking.location(location, headers),
         )
 
     def _open_pool(self) -> Pool:

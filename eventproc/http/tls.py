@@ -5,9 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final
 
 from eventproc.destinations import Destination, TlsOptions
 from eventproc.errors import ConfigurationError
+
+CUT_OFF_HINT: Final = (
+    "is this port TLS at all? Does the receiver speak only TLS 1.1 or older, or want a certificate of ours?"
+)
 
 
 @lru_cache  # some ten milliseconds and a megabyte each: a thousand wallets share one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable
@@ -142,6 +143,7 @@ async def test_tls_1_1_is_refused_even_unverified(
     server = at_most(ssl.TLSVersion.TLSv1_1)(authority)
     detail = await refused_by(make_sender, server, authority.path, check_certificate=check)
     assert "version" in detail.lower()
+    assert "TLS 1.1" in detail, "what to look at"
 
 
 async def test_unverified_is_only_by_setting(make_sender: MakeSender, authority: Authority) -> None:
@@ -162,6 +164,22 @@ async def test_plain_http_behind_https_is_a_tls_problem(
         assert isinstance(result, NoResponse)
         assert result.kind is FailureKind.TLS
         assert plain.requests == []
+
+
+async def test_a_handshake_that_is_cut_off_is_a_tls_problem(
+    make_sender: MakeSender, authority: Authority
+) -> None:
+    async def cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(cut_off, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, business_server(make_sender, f"https://localhost:{port}", authority.path) as sender:
+        result = await sender.send({}, b"body")
+    assert isinstance(result, NoResponse)
+    assert result.kind is FailureKind.TLS
+    assert "is this port TLS at all?" in result.detail
 
 
 async def test_a_server_that_wants_a_certificate_gets_ours(
