@@ -131,7 +131,7 @@ class Lanes(Generic[T]):
 
     def _first_two(self) -> Iterator[Lane[T]]:
         yield from itertools.islice(self._ready, 2)
-        yield from (entry[2] for entry in heapq.nsmallest(2, self._postponed) if self._is_current(entry))
+        yield from (entry[2] for entry in heapq.nsmallest(2, filter(self._is_current, self._postponed)))
 
     def _make_due_ready(self, now: float) -> None:
         while self._postponed and self._postponed[0][0] <= now:

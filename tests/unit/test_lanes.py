@@ -80,6 +80,50 @@ def test_all_lanes_run_when_none_is_ready_and_none_is_postponed() -> None:
     assert seen == [False, True, False]
 
 
+def lanes_postponed_until(*times: float) -> Lanes[float]:
+    lanes: Lanes[float] = Lanes()
+    for until in times:
+        lanes.add(LaneKey(f"until {until}"), until, until)
+    return lanes
+
+
+def test_a_probe_avoids_the_last_one_while_there_is_another() -> None:
+    lanes = lanes_postponed_until(5, 10, 20)
+    for wanted in (10, 20, 5):
+        probe = lanes.take_probe(LaneKey("until 5"))
+        assert probe is not None
+        assert probe.items[0] == wanted
+
+
+def test_a_probe_avoids_the_first_of_two_that_are_ready() -> None:
+    lanes: Lanes[int] = Lanes()
+    lanes.add(LaneKey("a"), 1)
+    lanes.add(LaneKey("b"), 2)
+    probe = lanes.take_probe(LaneKey("a"))
+    assert probe is not None
+    assert probe.key == "b"
+
+
+def test_a_lane_that_is_due_at_this_moment_is_ready_and_later_ones_are_not() -> None:
+    lanes = lanes_postponed_until(5, 20, 10)
+    assert not lanes.has_ready(4.9)
+    assert lanes.has_ready(5)
+    due = lanes.take(5)
+    assert due is not None
+    assert due.items[0] == 5
+    assert lanes.take(5) is None
+
+
+def test_a_lane_that_is_put_back_is_the_first_in_line() -> None:
+    lanes: Lanes[int] = Lanes()
+    lanes.add(LaneKey("a"), 1)
+    lanes.add(LaneKey("b"), 2)
+    lane = lanes.take(0)
+    assert lane is not None
+    lanes.put_back(lane)
+    assert lanes.take(0) is lane
+
+
 def test_probes_take_different_lanes_in_turn() -> None:
     lanes: Lanes[int] = Lanes()
     for name in ("a", "b"):
