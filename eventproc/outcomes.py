@@ -49,10 +49,14 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class NoResponse:
-    """Nothing usable came back; ``detail`` is for people and holds no secret."""
+    """Nothing usable came back; ``detail`` is for people and holds no secret.
+
+    ``was_sent`` is False when no byte of the request left: nothing was learned about this event.
+    """
 
     kind: FailureKind
     detail: str
+    was_sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,17 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The endpoint did not take the event; whose fault it is, others' success tells."""
+    """The endpoint did not accept the event; whose fault it is, others' success tells.
+
+    Without ``was_sent`` it is the endpoint's: the receiver has not seen the event.
+    """
 
     kind: FailureKind
     status: int | None
     retry_after_seconds: float | None
     excerpt: bytes
     detail: str
+    was_sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,7 @@ def judge(result: Response | NoResponse, now: float) -> Delivered | Rejected | F
             no ``Date``. With one, a clock that is wrong, ours or theirs, changes no wait.
     """
     if isinstance(result, NoResponse):
-        return Failed(result.kind, None, None, b"", result.detail)
+        return Failed(result.kind, None, None, b"", result.detail, result.was_sent)
     status = result.status
     if 200 <= status < 300:
         return Delivered(status)

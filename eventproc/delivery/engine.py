@@ -485,7 +485,7 @@ class Engine:
         self._note_error(lane, job, outcome.detail, outcome.status, outcome.excerpt)
         if job.first_failed_at is None:
             job.first_failed_at = now
-        if self._evidence.others_pass(lane.key, job.first_failed_at, now):
+        if outcome.was_sent and self._evidence.others_pass(lane.key, job.first_failed_at, now):
             job.failures_of_its_own += 1
         self._evidence.record(lane.key, now, succeeded=False)
         self._endpoint_failed(lane, outcome, now, reason=outcome.kind.value)

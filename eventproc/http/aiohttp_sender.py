@@ -34,6 +34,9 @@ HEADERS: Final = 500
 
 _EXPECTED: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
 
+_BEFORE_THE_REQUEST: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""What aiohttp raises when there is no connection to send a request on."""
+
 
 class AiohttpSender:
     """One ``aiohttp.ClientSession`` for one endpoint, opened at the first send.
@@ -68,7 +71,8 @@ class AiohttpSender:
     async def send(self, headers: dict[str, str], body: bytes) -> Response | NoResponse:
         """POST once, within ``delivery.request_timeout_seconds`` all in all."""
         if self._forbidden:
-            return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
+            detail = f"{self._url.host} must not be dialled"
+            return NoResponse(FailureKind.FORBIDDEN_ADDRESS, detail, was_sent=False)
         headers = {**headers, **self._proxy.request_headers(self._url.scheme)}
         deadline = asyncio.get_running_loop().time() + self._delivery.request_timeout_seconds
         try:
@@ -154,23 +158,24 @@ class AiohttpSender:
 
     def _no_response(self, error: Exception, headers: dict[str, str]) -> NoResponse:
         cause = error.__cause__ or error
+        was_sent = not isinstance(error, _BEFORE_THE_REQUEST)
         if isinstance(error, ForbiddenAddressError) or isinstance(cause, ForbiddenAddressError):
-            return NoResponse(FailureKind.FORBIDDEN_ADDRESS, str(cause))
+            return NoResponse(FailureKind.FORBIDDEN_ADDRESS, str(cause), was_sent=False)
         if isinstance(cause, NameNotResolvedError):
-            return NoResponse(FailureKind.DNS, str(cause))
+            return NoResponse(FailureKind.DNS, str(cause), was_sent=False)
         if isinstance(error, asyncio.TimeoutError):
-            return NoResponse(FailureKind.TIMEOUT, "no answer in time")
+            return NoResponse(FailureKind.TIMEOUT, "no answer in time", was_sent)
         detail = self._masking.detail(f"{type(error).__name__}: {error}", b"", headers)
         if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)) or isinstance(cause, ssl.SSLError):
             is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
             hint = "" if is_certificate else f" ({CUT_OFF_HINT})"
-            return NoResponse(FailureKind.TLS, detail + hint)
+            return NoResponse(FailureKind.TLS, detail + hint, was_sent)
         if self._url.scheme == "https" and isinstance(
             getattr(error, "os_error", None), (ConnectionResetError, ConnectionAbortedError)
         ):  # TCP stood, so it is the handshake that was cut off
-            return NoResponse(FailureKind.TLS, f"{detail} ({CUT_OFF_HINT})")
+            return NoResponse(FailureKind.TLS, f"{detail} ({CUT_OFF_HINT})", was_sent)
         if isinstance(error, (aiohttp.ClientConnectionError, OSError)):
-            return NoResponse(FailureKind.CONNECT, detail)
+            return NoResponse(FailureKind.CONNECT, detail, was_sent)
         return NoResponse(FailureKind.PROTOCOL, detail)
 
 

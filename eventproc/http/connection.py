@@ -47,11 +47,15 @@ class Answer(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """There is no response; ``received`` are the first bytes that came in its place."""
+    """There is no response; ``received`` are the first bytes that came in its place.
+
+    ``was_sent`` is False when there was no connection to send the request on.
+    """
 
     kind: FailureKind
     problem: str
     received: bytes = b""
+    was_sent: bool = True
 
 
 Result: TypeAlias = Answer | Unanswered

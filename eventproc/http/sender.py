@@ -95,14 +95,16 @@ class HttpSender:
     async def send(self, headers: dict[str, str], body: bytes) -> Response | NoResponse:
         """POST once, within ``delivery.request_timeout_seconds`` all in all."""
         if self._forbidden:
-            return NoResponse(FailureKind.FORBIDDEN_ADDRESS, f"{self._url.host} must not be dialled")
+            detail = f"{self._url.host} must not be dialled"
+            return NoResponse(FailureKind.FORBIDDEN_ADDRESS, detail, was_sent=False)
         try:
             head = self._head.of(headers, len(body))
         except ValueError as error:
             return NoResponse(FailureKind.PROTOCOL, self._masking.detail(str(error), b"", headers))
         result = await self._exchange(head, body)
         if isinstance(result, Unanswered):
-            return NoResponse(result.kind, self._masking.detail(result.problem, result.received, headers))
+            detail = self._masking.detail(result.problem, result.received, headers)
+            return NoResponse(result.kind, detail, result.was_sent)
         return self._response(result, headers)
 
     async def close(self) -> None:
@@ -119,15 +121,16 @@ class HttpSender:
             try:
                 pool = self._pool = self._open_pool()
             except (OSError, ValueError) as error:  # an ssl.SSLError is one of the first
-                return Unanswered(FailureKind.TLS, f"our certificates cannot be used: {error}")
+                problem = f"our certificates cannot be used: {error}"
+                return Unanswered(FailureKind.TLS, problem, was_sent=False)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._request_seconds
         connection = pool.take() or await pool.connect(deadline)
         if not isinstance(connection, Connection):
-            return connection
+            return connection._replace(was_sent=False)
         if loop.time() >= deadline:
             connection.abort()
-            return Unanswered(FailureKind.TIMEOUT, "no connection in time")
+            return Unanswered(FailureKind.TIMEOUT, "no connection in time", was_sent=False)
         answered = connection.post(head, body, deadline)
         try:
             return await answered

@@ -15,7 +15,7 @@ from eventproc.breaker import BreakerState
 from eventproc.dead_letters import DeadLetterReason
 from eventproc.delivery.engine import Engine, EngineParts
 from eventproc.delivery.inbound import InboundRecord
-from eventproc.outcomes import Response
+from eventproc.outcomes import FailureKind, NoResponse, Response
 from settings import load_settings
 from settings.delivery import DeliverySettings
 from tests.fakes.clock import FakeClock, settle
@@ -220,6 +220,24 @@ async def test_one_event_alone_in_an_outage_waits_and_is_not_dead_lettered() -> 
     await world.clock.advance(24 * 3600)
     assert world.dead.letters == []
     assert world.engine.waiting == 1
+
+
+@pytest.mark.parametrize("kind", [FailureKind.CONNECT, FailureKind.TLS, FailureKind.DNS, FailureKind.TIMEOUT])
+async def test_an_event_that_was_never_sent_is_not_poison_however_many_others_pass(kind: FailureKind) -> None:
+    """A server that shuts down refuses new connections, and still answers on those that it has."""
+    world = World(delivery(retry_poison_attempts="3"))
+    unsent = NoResponse(kind, "no connection", was_sent=False)
+    world.sender.script = failing("e0", reply=unsent)
+    world.accept(0, "unlucky")
+    for offset in range(1, 200):
+        world.accept(offset, f"t{offset}")
+        await world.clock.advance(5)
+
+    assert world.sent.count("e0") > 3
+    assert world.dead.letters == []
+    world.sender.script = failing(reply=unsent)
+    await world.clock.advance(600)
+    assert world.watermark == 200
 
 
 async def test_a_poison_event_alone_is_dead_lettered_while_others_pass() -> None:
@@ -611,4 +629,4 @@ async def test_what_is_logged_of_an_event_names_it_and_its_transaction() -> None
         event.removeprefix("e") == transaction.removeprefix("t") for event, transaction in named.values()
     )
     (error, *_) = down.engine.stats.last_errors
-    assert (error.event_id, error.transaction) == ("e0", "t0")
+    assert (error.event_id, error.transaction, error.count) == ("e5", "t5", 6), "one line, naming the last"
