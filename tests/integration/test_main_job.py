@@ -215,35 +215,48 @@ async def test_a_retry_has_the_same_timestamp_and_a_fresh_signature(
 
 
 @pytest.mark.parametrize(
-    ("auth", "secret", "headers"),
+    ("auth", "secret", "headers", "mode", "base_path", "path"),
     [
-        ({"CALLBACK_API_AUTH_TYPE": "none"}, None, {}),
-        ({"CALLBACK_API_AUTH_TYPE": "api_key"}, "the key", {"X-Api-Key": "the key"}),
+        ({"CALLBACK_API_AUTH_TYPE": "none"}, None, {}, "root", "/base", "/event"),
+        (
+            {"CALLBACK_API_AUTH_TYPE": "api_key"},
+            "the key",
+            {"X-Api-Key": "the key"},
+            "append",
+            "/base/?tenant=7",
+            "/base/event?tenant=7",
+        ),
         (
             {"CALLBACK_API_AUTH_TYPE": "api_key", "CALLBACK_API_AUTH_API_KEY_HTTP_HEADER": "X-Own"},
             "the key",
             {"X-Own": "the key"},
+            "append",
+            "/base",
+            "/base/event",
         ),
     ],
 )
-async def test_the_other_ways_to_be_known(  # noqa: PLR0917 - fixtures and a table
+async def test_the_other_ways_to_be_known_and_addressed(  # noqa: PLR0917 - fixtures and a table
     broker: Broker,
     names: Names,
     start_worker: StartWorker,
     auth: dict[str, str],
     secret: str | None,
     headers: dict[str, str],
+    mode: str,
+    base_path: str,
+    path: str,
 ) -> None:
     async with Receiver() as server:
-        extra = {**auth, "CALLBACK_API_EVENT_PATH_MODE": "append"}
+        extra = {**auth, "CALLBACK_API_EVENT_PATH_MODE": mode}
         if secret is not None:
             extra["SECRET_CALLBACK_API_AUTH_SECRET"] = secret
-        env = anchor_env(broker.bootstrap, business_url=f"{server.url}/base", names=names, extra=extra)
+        env = anchor_env(broker.bootstrap, business_url=f"{server.url}{base_path}", names=names, extra=extra)
         await start_worker(env)
         event = {"type": "quote_created", "id": "e", "quote": {"id": "q"}}
         await broker.publish(names.source, [Record(json.dumps(event).encode(), key=b"e")])
         (request,) = await server.wait_for(1, 20)
-        assert request.path == "/base/event"
+        assert request.path == path
         assert {name: request.headers[name] for name in headers} == headers
         assert "Authorization" not in request.headers
 

@@ -155,10 +155,7 @@ async def _too_large(
 
 
 async def _restart_under_load(receiver: ForeignReceiver) -> dict[str, int]:
-    # A server that ends refuses new connections while it answers on kept ones, and the engine counts that against
-    # the events whose connections were refused; with the waits of this run three attempts are over in a second.
-    env = {"DELIVERY_MAX_IN_FLIGHT": "16", "DELIVERY_RETRY_POISON_ATTEMPTS": "50"}
-    run = Run(receiver.port, "/slow", env)
+    run = Run(receiver.port, "/slow", {"DELIVERY_MAX_IN_FLIGHT": "16"})
     receiver.forget()
     run.send(BATCH)
     await run.until(lambda: receiver.accepted().total() >= BATCH // 4, receiver)
