@@ -101,7 +101,7 @@ class Worker:
         self.committed = self.position
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(
     sources(),
     st.lists(
@@ -146,7 +146,7 @@ def test_two_workers_that_learn_at_once_agree_whatever_is_killed_and_compacted(
         assert worker.index.contested_count == again.contested_count
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sources())
 def test_the_order_of_reading_decides_nothing(partitions: list[list[Naming]]) -> None:
     first, second = partitions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eventproc.pace import Pace
@@ -29,7 +29,6 @@ def test_one_second_s_worth_may_begin_at_once_and_the_rate_is_kept_in_the_long_r
     assert len(times) == pytest.approx(100 * rate + at_once, abs=1 + rate / 64)
 
 
-@settings(deadline=None)  # machines differ
 @given(
     rate=st.floats(0.05, 500),
     waits=st.lists(st.one_of(st.just(0.0), st.floats(0, 5)), max_size=100),
@@ -48,7 +47,6 @@ def test_no_window_has_more_than_the_rate_and_one_burst(rate: float, waits: list
             assert last - first + 1 <= burst + rate * (times[last] - begun) + 1e-3
 
 
-@settings(deadline=None)  # machines differ
 @given(rate=st.floats(0.05, 500), now=st.floats(0, 1e6))
 def test_an_attempt_that_is_given_back_costs_nothing(rate: float, now: float) -> None:
     pace, other = Pace(rate), Pace(rate)

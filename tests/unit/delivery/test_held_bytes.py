@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -45,7 +45,6 @@ class Destination:
         self.backlog.remove(self.events.pop())
 
 
-@settings(deadline=None)  # machines differ
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.sampled_from(["arrive", "deliver", "drop"]), st.integers(0, 400_000)),

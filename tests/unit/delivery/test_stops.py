@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eventproc.breaker import BreakerState
@@ -166,7 +166,6 @@ ACTIONS = st.one_of(
 )
 
 
-@settings(deadline=None)  # machines differ
 @given(rate=st.sampled_from([None, 0.5, 2.0, 20.0]), actions=st.lists(ACTIONS, max_size=25))
 async def test_no_request_begins_after_a_stop_and_all_is_delivered_in_the_end(
     rate: float | None, actions: list[tuple[str, Any]]

@@ -36,7 +36,7 @@ def load(*names: str, seps: tuple[str, ...] = ("sep24",), prefix: str = "eventpr
     return load_settings(env=env)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["e.", "eventproc.", "p" * 200, "eventproc.shadow."]),
     st.lists(
