@@ -35,11 +35,11 @@ class DeadLetterWriter:
         self._invalid_topic = topics.invalid
         self._troubles = troubles
 
-    async def put(self, letter: DeadLetter, record: InboundRecord) -> None:
+    async def put(self, letter: DeadLetter, record: InboundRecord) -> bool:
         """Write one dead letter, for as long as Kafka takes to acknowledge it.
 
         The router leaves room for it in every copy. Another program's record in our topic may have none: it
-        goes to the invalid topic, with its place in the destination's topic.
+        goes to the invalid topic, with its place in the destination's topic, and the answer is False.
         """
         place = (*record.partition, record.offset)
         headers = dead_letter_headers(letter, record.headers, iso_timestamp(time.time_ns() // 1_000_000))
@@ -49,9 +49,10 @@ class DeadLetterWriter:
         size, limit = record_bytes(key, record.value, headers), self._limits.of(self._topic)
         if size <= limit:
             await self._write(self._topic, key, record.value, headers)
-        else:
-            why = f"{letter.reason.value}: {letter.detail}"
-            await self._put_aside(record, f"its dead letter needs {size} bytes of at most {limit}; {why}")
+            return True
+        why = f"{letter.reason.value}: {letter.detail}"
+        await self._put_aside(record, f"its dead letter needs {size} bytes of at most {limit}; {why}")
+        return False
 
     async def _put_aside(self, record: InboundRecord, detail: str) -> None:
         copy = invalid_copy(

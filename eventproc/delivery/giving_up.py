@@ -25,8 +25,11 @@ PATIENCE_SECONDS: Final = 5.0
 class DeadLetterSink(Protocol):
     """Where given-up events go."""
 
-    async def put(self, letter: DeadLetter, record: InboundRecord) -> None:
-        """Write one dead letter; returns only when Kafka has acknowledged it, raises when it will not."""
+    async def put(self, letter: DeadLetter, record: InboundRecord) -> bool:
+        """Write one dead letter; returns only when Kafka has acknowledged it, raises when it will not.
+
+        False: it does not fit into the dead-letter topic, so it is elsewhere and no redrive can send it.
+        """
 
 
 class LaneHolds(Protocol):
@@ -146,8 +149,9 @@ class DeadLetters:
             return
         lane, event_id, redriven = (letter.destination, letter.lane), job.origin.event_id, job.origin.redriven
         self._holds.announce(lane, event_id, redriven)
+        can_be_redriven = False
         try:
-            await self._sink.put(letter, job.record)
-        except BaseException:
-            self._holds.retract(lane, event_id, redriven)
-            raise
+            can_be_redriven = await self._sink.put(letter, job.record)
+        finally:
+            if not can_be_redriven:  # nothing would ever end the hold
+                self._holds.retract(lane, event_id, redriven)

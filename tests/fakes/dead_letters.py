@@ -12,12 +12,14 @@ from eventproc.delivery.inbound import InboundRecord
 class FakeDeadLetters:
     letters: list[tuple[DeadLetter, InboundRecord]] = field(default_factory=list)
     failures_left: int = 0
+    can_be_redriven: bool = True
 
-    async def put(self, letter: DeadLetter, record: InboundRecord) -> None:
+    async def put(self, letter: DeadLetter, record: InboundRecord) -> bool:
         if self.failures_left > 0:
             self.failures_left -= 1
             raise ConnectionError("no leader")
         self.letters.append((letter, record))
+        return self.can_be_redriven
 
 
 @dataclass

@@ -162,3 +162,15 @@ async def test_a_dead_letter_that_is_not_written_yet_holds_its_transaction() -> 
     await world.clock.advance(600)
     assert world.sent == ["e0"]
     assert [offset for offset, _ in world.given_up] == [0, 1]
+
+
+async def test_what_no_redrive_can_send_holds_its_transaction_no_longer() -> None:
+    """A letter too large for its topic is in the invalid topic, so nothing would ever end the hold."""
+    world = World(dead=FakeDeadLetters(can_be_redriven=False))
+    world.sender.script = refusing("e0")
+    for offset in range(3):
+        world.accept(offset)
+    await settle()
+
+    assert world.given_up == [(0, DeadLetterReason.REJECTED)]
+    assert world.sent == ["e0", "e1", "e2"]
