@@ -38,6 +38,8 @@ NOW = 1_795_500_000_000
 TIMESTAMPS = (-1, 0, NOW, 253_402_300_800_000, 2**63 - 1)
 WAYS = ("plain", "committed", "aborted")
 TIMES = ("CreateTime", "LogAppendTime")
+COMPRESSIONS = ("producer", "zstd", "lz4", "snappy", "gzip", "uncompressed")
+"""``compression.type`` of the topic: all but the first make the broker compress what it is sent."""
 SOURCE_CONFIGS = {
     "max.message.bytes": str(16 * 1024 * 1024),
     "retention.ms": "-1",  # by their timestamps most of the records are long past it
@@ -121,10 +123,13 @@ async def write(
             expected.events.setdefault(transaction, []).append(event_id)
 
 
-async def set_timestamp_type(broker: ApacheKafka, topic: str, type_: str) -> None:
+async def configure_round(broker: ApacheKafka, topic: str, round_: int) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
-    configs = SOURCE_CONFIGS | {"message.timestamp.type": type_}
+    configs = SOURCE_CONFIGS | {
+        "message.timestamp.type": TIMES[round_ % len(TIMES)],
+        "compression.type": COMPRESSIONS[round_ % len(COMPRESSIONS)],
+    }
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=configs)])
     await admin.close()
 
@@ -142,7 +147,7 @@ async def test_every_event_is_delivered_among_any_records(
     business_server: Receiver,
     chaos_long: bool,
 ) -> None:
-    rounds = 20 if chaos_long else 2
+    rounds = 20 if chaos_long else 4
     await create_topics(apache_kafka.bootstrap, {names.source: 1}, configs=SOURCE_CONFIGS)
     extra = {"TOPICS_MAX_MESSAGE_BYTES": str(MAX_MESSAGE_BYTES)}
     env = anchor_env(apache_kafka.bootstrap, business_url=business_server.url, names=names, extra=extra)
@@ -151,7 +156,7 @@ async def test_every_event_is_delivered_among_any_records(
     partition = TopicPartition(names.source, 0)
     async with RawProducer(apache_kafka.bootstrap, partition, f"tx-{names.source}") as producer:
         for round_ in range(rounds):
-            await set_timestamp_type(apache_kafka, names.source, TIMES[round_ % 2])
+            await configure_round(apache_kafka, names.source, round_)
             for combination in combinations(SEED + round_):
                 await write(producer, generator, expected, combination)
             value, (transaction, event_id) = generator.single()
