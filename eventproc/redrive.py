@@ -48,6 +48,21 @@ class StalePlanError(EventprocError):
     """What was planned is not what waits any more."""
 
 
+class RefusedLettersError(EventprocError):
+    """Kafka refuses these as too large; every other one of the plan was sent, save what must follow them."""
+
+    def __init__(self, refused: Sequence[Entry], following: int) -> None:
+        self.refused = tuple(refused)
+        self.following = following
+        places = ", ".join(f"{one.id.place or one.event_id} of {one.destination}" for one in refused[:5])
+        more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+        after = f"; {following} later ones of the same transactions wait, too" if following else ""
+        super().__init__(
+            f"Too large for the destination's topic, and still waiting: {places}{more}{after}. Raise "
+            "max.message.bytes of the topic (and topics.max_message_bytes), and redrive them again."
+        )
+
+
 LaneId: TypeAlias = tuple[DestinationId, LaneKey]
 """One transaction at one destination."""
 

@@ -24,7 +24,7 @@ from agents.pages.view import Page, wants_html
 from eventproc.cli.dead_letter_text import details, pretty, summary
 from eventproc.dead_letters import DeadLetterReason, LetterId
 from eventproc.delivery.letter_window import Window
-from eventproc.redrive import Entry, Plan, Selection, plan_redrive
+from eventproc.redrive import Entry, Plan, RefusedLettersError, Selection, plan_redrive
 from eventproc.times import iso, read_time
 
 log = structlog.stdlib.get_logger("eventproc.pages")
@@ -106,8 +106,12 @@ class Redrive(Page):
             )
             is_sent = confirm in wanted and bool(plan.sends) and not plan.gaps and not window.older_records
             if is_sent:
-                await desk.letters.send(plan)
-                desk.forget_recent_letters()
+                try:
+                    await desk.letters.send(plan)
+                except RefusedLettersError as error:
+                    raise web.HTTPConflict(text=str(error)) from error
+                finally:
+                    desk.forget_recent_letters()
                 log.info("dead_letters.redriven", count=len(plan.sends), mark=plan.at, address=request.remote)
         facts = _plan_facts(plan, window, is_sent=is_sent)
         if is_sent:

@@ -25,7 +25,14 @@ from eventproc.cli.stopping import StopRequest, stopped_by_signals
 from eventproc.dead_letters import DeadLetterReason
 from eventproc.destinations import build_destinations
 from eventproc.errors import BrokerUnavailableError
-from eventproc.redrive import Entry, Plan, Selection, StalePlanError, plan_redrive
+from eventproc.redrive import (
+    Entry,
+    Plan,
+    RefusedLettersError,
+    Selection,
+    StalePlanError,
+    plan_redrive,
+)
 from eventproc.times import iso
 from settings import Settings
 
@@ -208,6 +215,9 @@ def _send(topic: DeadLetters, plan: Plan) -> None:
             asyncio.run(topic.send(plan, advance))
         except StalePlanError as error:
             fail(str(error), ExitCode.CHECK_FAILED)
+        except RefusedLettersError as error:
+            sent = f"{done} of {len(plan.sends)} were redriven, marked {plan.at}."
+            fail(f"{sent} {printable(str(error))}", ExitCode.CHECK_FAILED)
         except _StoppedError:
             fail(f"Interrupted. {_rest(done, plan)}", ExitCode.CHECK_FAILED)
         except BrokerUnavailableError as error:

@@ -13,12 +13,13 @@ that begin to send in the same moment both send; nothing locks the topic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 
 from eventproc.dead_letters import redriven_note
 from eventproc.delivery.bounded_kafka import (
@@ -36,8 +37,10 @@ from eventproc.delivery.journal_writer import JournalWriter
 from eventproc.records import Headers
 from eventproc.redrive import (
     Entry,
+    LaneId,
     LetterEnd,
     Plan,
+    RefusedLettersError,
     Send,
     TopicRecord,
     WaitingLetters,
@@ -91,6 +94,7 @@ class Redriver:
 
         Raises:
             StalePlanError: another redrive has sent some of it meanwhile; nothing was sent.
+            RefusedLettersError: Kafka refuses some as too large; the others were sent.
             BrokerUnavailableError: Kafka did not answer, or refused; what is not done still waits.
         """
         with as_unavailable(self._settings):
@@ -129,29 +133,40 @@ async def send_all(
 ) -> None:
     """Send in rounds; ``topic`` is where the notes go. Ends at the first round in which anything failed.
 
-    ``sent`` is called with each event that its destination's topic has. What ``on_progress`` raises ends the
-    sending between two rounds, when every event that was sent has its note.
+    A letter that is too large for its topic fails alone: it waits on, and with it the later ones of its
+    transaction; all others are sent. ``sent`` is called with each event that its destination's topic has.
+    What ``on_progress`` raises ends the sending between two rounds, when every event that was sent has its
+    note.
 
     Raises:
         KafkaError: as the producer raised it, after the notes of what was acknowledged.
         asyncio.TimeoutError: a round was not acknowledged in time.
+        RefusedLettersError: at the end, when some were too large.
     """
     done = 0
+    refused: dict[LaneId, Entry] = {}
+    following = 0
     for group in in_rounds(sends, ROUND_SENDS):
-        placed = await asyncio.gather(*(_place(producer, send) for send in group), return_exceptions=True)
-        notes, count = [], 0
-        for send, place in zip(group, placed, strict=True):
-            if not isinstance(place, BaseException):
+        going = [send for send in group if send.entry.lane_id not in refused]
+        following += len(group) - len(going)
+        placed = await asyncio.gather(*(_place(producer, send) for send in going), return_exceptions=True)
+        notes: list[Coroutine[Any, Any, None]] = []
+        failures: list[BaseException] = []
+        for send, place in zip(going, placed, strict=True):
+            if isinstance(place, MessageSizeTooLargeError):
+                refused[send.entry.lane_id] = send.entry
+            elif isinstance(place, BaseException):
+                failures.append(place)
+            else:
                 notes += [_note(producer, topic, send.entry, end, at, place) for end in send.entry.ends]
                 sent(send.entry)
-                count += 1
+                done += 1
         await asyncio.gather(*notes)
-        done += count
-        for place in placed:
-            if isinstance(place, BaseException):
-                on_progress(done)
-                raise place
         on_progress(done)
+        if failures:
+            raise failures[0]
+    if refused:
+        raise RefusedLettersError(list(refused.values()), following)
 
 
 async def _place(producer: Producer, send: Send) -> tuple[int, int]:

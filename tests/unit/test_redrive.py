@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ from eventproc.redrive import (
     Entry,
     LetterEnd,
     Plan,
+    RefusedLettersError,
     Selection,
     Send,
     StalePlanError,
@@ -467,9 +469,10 @@ class Placed:
 
 @dataclass
 class FakeProducer:
-    """Acknowledges at the next turn of the loop; ``failing`` records by value never."""
+    """Acknowledges at the next turn of the loop; ``failing`` records by value never, and not ``too_large`` ones."""
 
     failing: tuple[bytes, ...] = ()
+    too_large: tuple[bytes, ...] = ()
     events: dict[bytes, bytes] = field(default_factory=dict)
     """By a letter's key its event's name."""
     log: list[str] = field(default_factory=list)
@@ -488,8 +491,10 @@ class FakeProducer:
         return future
 
     def _end(self, future: asyncio.Future[Any], name: str, value: bytes | None) -> None:
-        if value in self.failing:
-            future.set_exception(ConnectionError(name))
+        if value in self.failing or value in self.too_large:
+            future.set_exception(
+                ConnectionError(name) if value in self.failing else MessageSizeTooLargeError(name)
+            )
             return
         self.log.append(f"{name} acknowledged")
         future.set_result(Placed(2, len(self.log)))
@@ -542,6 +547,26 @@ async def test_what_fails_gets_no_note_and_nothing_of_its_transaction_follows() 
     assert [entry.event_id for entry in sent] == ["good"]
     assert [step for step in producer.log if "acknowledged" not in step] == ["good", "bad", "note of good"]
     assert progress == [1]
+
+
+async def test_a_letter_too_large_for_its_topic_waits_on_with_its_transaction_and_stops_no_other() -> None:
+    topic = Topic()
+    topic.letter("large", "t")
+    for number in range(250):
+        topic.letter(f"e{number}", f"u{number}")
+    topic.letter("after", "t")
+    producer, progress = FakeProducer(too_large=(b"large",), events=names(topic)), list[int]()
+    sent: list[Entry] = []
+
+    with pytest.raises(
+        RefusedLettersError, match="1 later ones of the same transactions wait, too"
+    ) as caught:
+        await send_all(sends_of(topic), producer, "dead", NOW, progress.append, sent=sent.append)
+
+    assert [entry.event_id for entry in caught.value.refused] == ["large"]
+    assert sorted(entry.event_id for entry in sent) == sorted(f"e{number}" for number in range(250))
+    assert not {"after", "note of large", "note of after"} & set(producer.log)
+    assert progress[-1] == 250
 
 
 async def test_what_the_redriver_writes_is_what_the_fold_reads() -> None:

@@ -20,7 +20,7 @@ from eventproc.dead_letters import LetterId
 from eventproc.errors import BrokerUnavailableError
 from eventproc.identifiers import DestinationId, EventId, LaneKey
 from eventproc.letter_fold import TopicPlace
-from eventproc.redrive import Entry, LetterEnd, Plan, StalePlanError
+from eventproc.redrive import Entry, LetterEnd, Plan, RefusedLettersError, StalePlanError
 
 ENV = {
     "EVENT_PROCESSOR_CALLBACK_API_REQUEST_ENABLED": "true",
@@ -313,6 +313,15 @@ def test_what_was_redriven_by_another_command_meanwhile_is_not_sent() -> None:
     assert result.exit_code == 1
     assert "2 of 3 dead letters were redriven meanwhile" in result.stderr
     assert result.stdout == "" or "redriven, marked" not in result.stdout
+
+
+def test_what_is_too_large_is_named_and_the_rest_is_redriven() -> None:
+    refused = RefusedLettersError([], 0)
+    result = run(FakeTopic([A, B, C], fails_after=2, fails_by=refused), "redrive", "--all", "--yes")
+
+    assert result.exit_code == 1
+    assert "2 of 3 were redriven, marked" in result.stderr
+    assert "Too large for the destination's topic, and still waiting" in result.stderr
 
 
 def test_a_wrong_configuration_exits_with_2() -> None:
