@@ -70,7 +70,20 @@ async def test_a_status_comes_back_as_it_is(side: Side, code: int) -> None:
 
 async def test_retry_after_and_the_first_bytes_come_with_it(side: Side) -> None:
     side.script(503, "17", b"come back later")
-    assert await side.sender.send({}, b"body") == Response(503, "17", b"come back later")
+    result = await side.sender.send({}, b"body")
+    assert isinstance(result, Response)
+    assert (result.status, result.retry_after, result.excerpt) == (503, "17", b"come back later")
+
+
+async def test_what_was_never_sent_is_known(make_sender: MakeSender) -> None:
+    refusing = real_sender(make_sender, f"http://{LOOPBACK}:{free_port()}/")
+    with RawServer(list[bytes], reads_bodies=False) as server:
+        closing = real_sender(make_sender, server.url)
+        results = [await one.send({}, b"body") for one in (refusing, closing)]
+    for one in (refusing, closing):
+        await one.close()
+
+    assert [isinstance(one, NoResponse) and one.was_sent for one in results] == [False, True]
 
 
 async def test_nobody_listens_is_no_exception(make_sender: MakeSender) -> None:
