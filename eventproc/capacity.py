@@ -35,8 +35,8 @@ DEFAULT_WAITING: Final = 1000
 DEFAULT_FETCH_WAIT_MS: Final = 20
 PRODUCE_SECONDS: Final = 0.002  # one write is under way; what comes meanwhile goes in the next
 FETCHED_BYTES: Final = 256 * 1024
-SINGLE_TOPICS: Final = 4
-"""invalid, dead-letter, customers, control: one partition each."""
+SINGLE_TOPICS: Final = 5
+"""invalid, dead-letter, customers, control, acceptances: one partition each."""
 JOURNAL_PARTITIONS: Final = 8
 REPLICAS_PER_BROKER: Final = 4000
 """The general recommendation, as KIP-578 tells it; 200,000 for a cluster."""

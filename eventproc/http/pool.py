@@ -22,7 +22,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from eventproc.http.connection import Connection, Owner, Unanswered
-from eventproc.http.crowding import UNSERVED_SECONDS, Answered, Crowding, is_unserved
+from eventproc.http.crowding import UNSERVED_SECONDS, Answered, Crowding, is_crowd, is_unserved
 from eventproc.http.keep_alive import KeepAlive
 
 PATIENCE: Final = 2
@@ -141,8 +141,10 @@ class Pool:
         now, waiting = self._loop.time(), self._waiting_for_the_first_answer()
         if waiting:
             self._look_later()
-        if any(is_unserved(since, now, self._last) for since in waiting):
-            self._crowding.unserved(len(self._open) - len(self._fresh))
+        unserved = sum(is_unserved(since, now, self._last) for since in waiting)
+        served = len(self._open) - len(self._fresh)
+        if is_crowd(unserved, served):
+            self._crowding.unserved(served)
             return True
         is_known = self._crowding.limit is not None
         return is_known and any(now - since >= UNSERVED_SECONDS for since in waiting)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventproc.destinations import Endpoint
-from eventproc.http.crowding import FIRST_STEP, Answered, Crowding, is_unserved
+from eventproc.http.crowding import FIRST_STEP, Answered, Crowding, is_crowd, is_unserved
 from eventproc.http.sender import HttpSender
 from eventproc.outcomes import NoResponse, Response
 from settings import load_settings
@@ -159,3 +159,12 @@ def test_the_bound_falls_to_what_is_served_and_rises_by_one_more_and_more_slowly
     for _ in range(10_000 * 64):
         crowding.answered()
     assert crowding.limit is None, "a receiver that serves all has all again"
+
+
+@pytest.mark.parametrize(
+    ("unserved", "served", "crowded"),
+    [(1, 0, False), (3, 1, False), (4, 1, True), (8, 8, True), (8, 9, False), (63, 1, True), (32, 33, False)],
+)
+def test_a_few_requests_without_an_answer_are_no_crowd(*, unserved: int, served: int, crowded: bool) -> None:
+    """They may be events that this receiver never answers: one of these slowed 2,000 others to 7 a second."""
+    assert is_crowd(unserved, served) is crowded
