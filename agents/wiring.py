@@ -211,7 +211,7 @@ def create_app(settings: Settings) -> EventprocApp:
     optional = [service for service in (held, writer, tracing, acceptances) if service is not None]
     keys = SigningKeyWatch(lambda: app.parts.settings, _ask_anchor)
     keeper = TopicKeeper(settings, partial(topics_read, engines.values), app.refresh_topics)
-    first, last = (producer, directory, *optional), (history, reloader, keys, keeper)
+    first, last = (producer, directory, *optional), (history, reloader, letters, keys, keeper)
     app.foundation = (*first, control, router, kafka, watch, *last)
     _hand_over_in_rebalances(app, settings)
     add_pages(app)

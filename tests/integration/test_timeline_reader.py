@@ -122,7 +122,7 @@ async def test_cut_short_it_has_the_newest_and_says_from_when_on_it_is_complete(
     await write(settings, [(start + n, encode([attempt(start + n, n)], "w"), ()) for n in range(1, 101)])
     timeline = await read_timeline(settings, LANE)
     assert numbers(timeline) == list(range(71, 101))
-    since = iso(from_ms((start + 81) * 1000))
+    since = iso(from_ms(int(start + 81) * 1000))
     assert timeline.unknown[0] == (
         f"not everything was read, only about 25 entries are looked at; it is complete from {since} on"
     )
