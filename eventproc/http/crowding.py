@@ -12,11 +12,11 @@ written on them, or they are being opened, and nothing comes, while later reques
                                     └──── unserved: bounded again, and ``step`` doubles
 
 A connection is unserved when it has waited for its first answer for ``UNSERVED_SECONDS``, and for
-``UNSERVED_RATIO`` times as long as a request that began later and was answered. Only ``FEWEST_UNSERVED`` of
-them, and no fewer than are served, show a crowd: a few may be events that this receiver never answers, and
-must not cost the others their concurrency. A receiver that is slow for all is no reason either. Where a bound
-is known, an idle connection makes room for any that has waited so long (``pool``). A
-mistake costs concurrency for a while, and nothing else: a receiver that is not bounded gets it back.
+``UNSERVED_RATIO`` times as long as a request that began later and was answered. Beside more than
+``FEW_SERVED``, only as many unserved ones are a crowd: one may be an event that this receiver never answers,
+which must not cost the others their concurrency. A receiver that is slow for all is no reason either. Where a bound is
+known, an idle connection makes room for any that has waited so long (``pool``). A mistake costs concurrency
+for a while, and nothing else: a receiver that is not bounded gets it back.
 
 Dropped: a bound by the share of time-outs. It needs ``request_timeout_seconds`` to see anything, and each
 time-out may be a duplicate: the server reads the request once it gets to that connection.
@@ -28,8 +28,7 @@ from typing import Final, NamedTuple
 
 UNSERVED_SECONDS: Final = 1.0
 UNSERVED_RATIO: Final = 10.0
-FEWEST_UNSERVED: Final = 4
-"""One thread with the usual queue of 5 leaves so many connections open beside the one that it serves."""
+FEW_SERVED: Final = 8
 FIRST_STEP: Final = 100
 LAST_STEP: Final = 10_000
 
@@ -60,7 +59,7 @@ def is_unserved(waits_since: float, now: float, last: Answered | None) -> bool:
 
 def is_crowd(unserved: int, served: int) -> bool:
     """Decide whether so many unserved connections beside so many served ones are the receiver's bound."""
-    return unserved >= max(FEWEST_UNSERVED, served)
+    return unserved > 0 and (served <= FEW_SERVED or unserved >= served)
 
 
 class Crowding:
