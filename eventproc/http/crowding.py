@@ -14,7 +14,8 @@ written on them, or they are being opened, and nothing comes, while later reques
 A connection is unserved when it has waited for its first answer for ``UNSERVED_SECONDS``, and for
 ``UNSERVED_RATIO`` times as long as a request that began later and was answered. Beside more than
 ``FEW_SERVED``, only as many unserved ones are a crowd: one may be an event that this receiver never answers,
-which must not cost the others their concurrency. A receiver that is slow for all is no reason either. Where a bound is
+which must not cost the others their concurrency. A receiver that is slow for all is no reason either. Where a
+bound is
 known, an idle connection makes room for any that has waited so long (``pool``). A mistake costs concurrency
 for a while, and nothing else: a receiver that is not bounded gets it back.
 
